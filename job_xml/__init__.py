@@ -1,0 +1,1 @@
+"""What a job.xml means: its model, its reader, its checker."""

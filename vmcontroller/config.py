@@ -1,0 +1,162 @@
+"""The daemon's settings: defaults, then a TOML file, then the environment, then the command line.
+
+Parsed and checked once, into frozen values; nothing else in the daemon reads a setting.
+The table in docs/reference/configuration.md is made from this file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from vmcontroller.errors import BadConfiguration
+
+T = TypeVar("T")
+
+ENVIRONMENT_PREFIX = "VMCONTROLLER_"
+
+
+def _setting(default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True)
+class XmlRpcSettings:
+    """[xmlrpc]"""
+
+    port: int = _setting(0, "port on loopback; 0 takes a free one")
+    max_body: int = _setting(64 * 1024 * 1024, "largest request in octets; a larger one gets 413")
+
+
+@dataclass(frozen=True)
+class BrokerSettings:
+    """[broker]"""
+
+    url: str = _setting("embedded", '"embedded", or "tcp://HOST:PORT" of a RabbitMQ or ActiveMQ')
+    port: int = _setting(0, "port of the embedded broker on loopback; 0 takes a free one")
+    login: str = _setting("", "the daemon's login at an external broker")
+    passcode: str = _setting("", "the daemon's passcode at an external broker")
+    vhost: str = _setting("/", "virtual host at an external broker")
+
+
+@dataclass(frozen=True)
+class GuestSettings:
+    """[guests]"""
+
+    beacon_interval: float = _setting(10.0, "seconds between two STILL_ALIVE")
+    grace: float = _setting(30.0, "seconds of silence after which a guest is warned of; at 1.5 times it is dropped")
+    unseeded: bool = _setting(False, "let in guests that have no seed, known by their MAC address")
+    unseeded_passcode: str = _setting("", "the broker passcode of guests without a seed")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that can be set."""
+
+    state_dir: Path | None = _setting(None, "where all state lies; default: the user's state directory")
+    hypervisor: str = _setting("process", "name of the hypervisor plugin")
+    log_level: str = _setting("info", "debug, info, warn, error or critical")
+    while_leased: bool = _setting(False, "leave when the last lease is gone")
+    min_free_disk: int = _setting(64 * 1024 * 1024, "octets that stay free; below, no more output is taken")
+    xmlrpc: XmlRpcSettings = field(default_factory=XmlRpcSettings)
+    broker: BrokerSettings = field(default_factory=BrokerSettings)
+    guests: GuestSettings = field(default_factory=GuestSettings)
+
+
+def load(path: Path | None, environment: Mapping[str, str], arguments: Mapping[str, Any]) -> Config:
+    """The settings in force.
+
+    ``path`` is a TOML file or None. ``environment`` may hold VMCONTROLLER_KEY and VMCONTROLLER_SECTION_KEY,
+    ``arguments`` maps "key" and "section.key" to values. BadConfiguration names the place and the setting.
+    """
+    config = Config()
+    if path is not None:
+        config = _merge(config, _read(path), str(path))
+    config = _merge(config, _from_environment(environment), "the environment")
+    return _merge(config, _nested(arguments), "the command line")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadConfiguration(f"{path}: {error.strerror}; name another file with --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"{path}: not TOML: {error}") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for section, name in _names():
+        variable = (ENVIRONMENT_PREFIX + (f"{section}_" if section else "") + name).upper()
+        if variable in environment:
+            (found.setdefault(section, {}) if section else found)[name] = environment[variable]
+    return found
+
+
+def _names() -> list[tuple[str, str]]:
+    pairs = []
+    for f in fields(Config):
+        section = _section(f.name)
+        pairs += [(f.name, inner.name) for inner in fields(section)] if section else [("", f.name)]
+    return pairs
+
+
+def _section(name: str) -> type[Any] | None:
+    hint = get_type_hints(Config)[name]
+    return hint if hasattr(hint, "__dataclass_fields__") else None
+
+
+def _nested(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in arguments.items():
+        section, dot, name = key.rpartition(".")
+        (found.setdefault(section, {}) if dot else found)[name] = value
+    return found
+
+
+def _merge(target: T, values: Mapping[str, Any], where: str, prefix: str = "") -> T:
+    hints = get_type_hints(type(target))
+    changes: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in hints:
+            raise BadConfiguration(f"{where}: {prefix}{name} is no setting; docs/reference/configuration.md lists them")
+        current = getattr(target, name)
+        if hasattr(current, "__dataclass_fields__"):
+            if not isinstance(value, Mapping):
+                raise BadConfiguration(f"{where}: {prefix}{name} is a section, not a value")
+            changes[name] = _merge(current, value, where, f"{name}.")
+        else:
+            changes[name] = _convert(value, hints[name], f"{where}: {prefix}{name}")
+    return replace(target, **changes)  # type: ignore[type-var]
+
+
+def _boolean(value: Any) -> bool:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if isinstance(value, bool):
+        return value
+    return known[str(value).lower()]
+
+
+_CONVERTERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
+    bool: (_boolean, "true or false"),
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    str: (str, "text"),
+    Path: (lambda value: Path(os.path.expanduser(str(value))), "a path"),
+}
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    if isinstance(hint, types.UnionType):
+        hint = next(kind for kind in get_args(hint) if kind is not type(None))
+    convert, wanted = _CONVERTERS[hint]
+    try:
+        return convert(value)
+    except (ValueError, KeyError, TypeError):
+        raise BadConfiguration(f"{where} is {value!r}; it must be {wanted}") from None
