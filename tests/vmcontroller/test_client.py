@@ -89,8 +89,8 @@ def test_a_connection_that_the_daemon_closed_is_opened_anew(daemon: FakeDaemon, 
     daemon.hangs_up_after_each = True
     with client.connect(tmp_path) as api:
         for n in range(5):
-            assert api.call("echo", n) == n
             daemon.await_hang_up()
+            assert api.call("echo", n) == n
     assert daemon.asked("echo") == [(n,) for n in range(5)]
 
 
