@@ -35,7 +35,7 @@ RU_FIELDS = (
 )
 
 _SAFE = "!#$&'()*+,-./;<=>?@[]^_`{|}~ "
-_CMD_ID = re.compile(r"[0-9A-Za-z._-]{1,64}\Z")
+_CMD_ID = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z._-]{0,63}\Z")
 _MAX_HEADER = 4096
 
 
@@ -87,7 +87,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
 
 def _cmd_id(value: Any) -> str:
     if not isinstance(value, str) or not _CMD_ID.match(value):
-        raise ValueError("is not a command id (1 to 64 of 0-9 A-Z a-z . _ -)")
+        raise ValueError("is not a command id (1 to 64 of 0-9 A-Z a-z . _ -, not a dot first)")
     return value
 
 
@@ -256,6 +256,23 @@ class StreamReport:
         """The stream itself if it came along, else None."""
         data = decode_octets(self.base64) if self.base64 else self.text.encode("utf-8", "surrogatepass")
         return data if len(data) == self.length else None
+
+
+def limits_of(values: Mapping[str, Any]) -> Limits:
+    """Limits from their JSON form; ValueError names the field that is wrong."""
+    return _checked_record(Limits, values)  # type: ignore[no-any-return]
+
+
+def stdin_of(values: Mapping[str, Any]) -> Stdin:
+    """Stdin from its JSON form; ValueError names the field that is wrong."""
+    return _checked_record(Stdin, values)  # type: ignore[no-any-return]
+
+
+def _checked_record(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    unknown = set(values) - {_json_name(f) for f in fields(kind)}
+    if unknown:
+        raise ValueError(f"{kind.__name__.lower()} has no field {', '.join(sorted(unknown))}")
+    return _build(kind, values)
 
 
 def decode_octets(text: str) -> bytes:

@@ -1,0 +1,375 @@
+"""What the host does: it decides what to say to guests, and what becomes of what they say.
+
+It knows the ledger, the files of output and the clock. It knows no socket and no hypervisor: words go out through
+``speaker``, and whoever is meant by a name was looked up before. docs/reference/words.md is the law here.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from vmcontroller.commands import Event, State, after
+from vmcontroller.errors import BadRequest, CommandConflict, CommandEnded, PingTimeout, UnknownCommand
+from vmcontroller.guests import Guests
+from vmcontroller.intake import Intake
+from vmcontroller.ledger import Command, Ledger, Part, Request
+from vmcontroller.outputs import STDIN, Outputs
+from vmcontroller.reconciliation import judge, verdicts
+from vmcontroller.repeats import Repeats
+from vmcontroller.sessions import Offer, Sessions
+from vmcontroller.stdin import StdinPump
+from vmcontroller.waiters import Waiters
+from vmcontroller.wire import keys, words
+from vmcontroller.wire.words import Word
+
+#: Seconds without a confirmation after which input is said again, and WHO repeated.
+PATIENCE = 5.0
+
+
+class Speaker(Protocol):
+    """Where words go out. What cannot be said now is dropped: every word that matters is repeated."""
+
+    def say(self, vm: str, word: Word) -> None:
+        """To one guest."""
+
+    def say_all(self, group: str, word: Word) -> None:
+        """To every guest of a group."""
+
+
+class Controller:
+    """Commands and guests. ``wall`` gives seconds since the epoch, ``clock`` the monotonic time."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        wall: Callable[[], float],
+        ledger: Ledger,
+        outputs: Outputs,
+        speaker: Speaker,
+        grace: float = 30.0,
+    ) -> None:
+        self._clock = clock
+        self._wall = wall
+        self._ledger = ledger
+        self._outputs = outputs
+        self._speaker = speaker
+        self.guests = Guests(grace)
+        self.waiters = Waiters(clock)
+        self._intake = Intake(ledger, outputs, speaker.say, self._changed)
+        self._repeats = Repeats(clock)
+        self._sessions: dict[str, Sessions] = {}
+        self._pumps: dict[tuple[str, str], StdinPump] = {}
+        self._pings: dict[tuple[str, str], Deferred[None]] = {}
+        self._hear: Mapping[type[Word], Callable[[str, Any], None]] = {
+            words.Hello: self._heard_hello,
+            words.Bye: self._heard_bye,
+            words.StillAlive: self._heard_still_alive,
+            words.Pong: self._heard_pong,
+            words.CmdAccepted: self._heard_accepted,
+            words.CmdOutput: self._intake.output,
+            words.CmdResults: self._intake.results,
+            words.CmdAck: self._heard_ack,
+            words.Aint: self._heard_aint,
+        }
+
+    def close(self) -> None:
+        """Say nothing more; whoever waits is woken."""
+        self._repeats.stop_all()
+        self.waiters.notify_all()
+
+    # -- hearing
+
+    def heard(self, vm: str, word: Word) -> None:
+        """A guest said this. ``vm`` is who the broker let speak there."""
+        hear = self._hear.get(type(word))
+        if hear is None:
+            self._speaker.say(vm, words.Aint(word.WORD, "a guest does not say this to a host"))
+        elif self._ledger.guest(vm) is not None:
+            self.guests.heard(vm, self._clock.seconds())
+            hear(vm, word)
+
+    def _heard_hello(self, vm: str, hello: words.Hello) -> None:
+        guest = self._ledger.guest(vm)
+        assert guest is not None
+        restored = guest.restored or self._ledger.was_rolled_offer(vm, hello.session)
+        older, offer = self._sessions_of(vm).hello(hello, restored, self._ledger.next_session)
+        if older is not None:
+            self._join(vm, older)
+        if offer.rolled_back:
+            self._ledger.note_rolled_offer(vm, offer.session)
+        proof = keys.welcome_proof(guest.secret, vm, hello.nonce, offer.session)
+        said = verdicts(self._ledger, self._outputs, vm, offer)
+        self._speaker.say(vm, words.Welcome(offer.session, hello.nonce, proof, self._wall(), said))
+
+    def _sessions_of(self, vm: str) -> Sessions:
+        if vm not in self._sessions:
+            guest = self._ledger.guest(vm)
+            self._sessions[vm] = Sessions(guest.session, guest.journal) if guest else Sessions()
+        return self._sessions[vm]
+
+    def _heard_bye(self, vm: str, word: words.Bye) -> None:
+        self.log.info("{vm} left: {reason}", vm=vm, reason=word.reason)
+        self.guests.left(vm)
+        self.waiters.notify(("vm", vm))
+
+    def _heard_still_alive(self, vm: str, word: words.StillAlive) -> None:
+        if not self.guests.heard(vm, self._clock.seconds(), word):
+            self._speaker.say(vm, words.Who())
+
+    def _heard_pong(self, vm: str, word: words.Pong) -> None:
+        asked = self._pings.pop((vm, word.ping_id), None)
+        if asked is not None:  # a late PONG, or one that nobody asked for, wakes nobody
+            asked.callback(None)
+
+    def _heard_aint(self, vm: str, word: words.Aint) -> None:
+        self.log.warn("{vm} does not understand {about}: {why}", vm=vm, about=word.about, why=word.why)
+
+    def _heard_accepted(self, vm: str, word: words.CmdAccepted) -> None:
+        part = self._ledger.part(word.cmd_id, vm)
+        self._repeats.stop(("run", word.cmd_id, vm))
+        if part is not None and part.state is State.SENT:
+            self._ledger.set_state(word.cmd_id, vm, after(part.state, Event.ACCEPTED))
+            self.waiters.notify(("cmd", word.cmd_id))
+
+    def _heard_ack(self, vm: str, word: words.CmdAck) -> None:
+        if word.of == "session":
+            offer = self._sessions_of(vm).confirm(word.offset)
+            if offer is not None:
+                self._join(vm, offer)
+        elif word.of == "signal":
+            self._repeats.stop(("signal", word.signal_id))
+            self._ledger.remove_signal(word.signal_id)
+        elif word.of == STDIN and (word.cmd_id, vm) in self._pumps:
+            self._pumps[word.cmd_id, vm].confirmed(word.offset)
+            self._watch_stdin(word.cmd_id, vm)
+
+    # -- joining and leaving
+
+    def _join(self, vm: str, offer: Offer) -> None:
+        """The guest has confirmed this offer: judge its HELLO, then say whatever it lacks."""
+        judgement = judge(self._ledger, self._outputs, vm, offer)
+        self._ledger.judge(vm, offer.session, offer.hello.journal, judgement.moves, judgement.strangers)
+        self.guests.joined(vm, offer.hello, self._clock.seconds())
+        self.log.info("{vm} joined, session {session}", vm=vm, session=offer.session)
+        self._repeats.stop(("who", vm))
+        for cmd_id in judgement.ended:
+            self._changed(cmd_id, vm)
+        for cmd_id in judgement.send:
+            self._send(cmd_id, vm)
+        for signal_id, cmd_id, signal in self._ledger.signals(vm):
+            self._send_signal(vm, signal_id, cmd_id, signal)
+        for part in self._ledger.open_parts(vm):
+            self._pumps.pop((part.cmd_id, vm), None)
+            self._feed(part.cmd_id, vm)
+            self.waiters.notify(("cmd", part.cmd_id))
+        self.waiters.notify(("vm", vm))
+
+    def ask_who(self, vm: str) -> None:
+        """Ask a guest for HELLO until it joins anew: we have restarted, or a snapshot was taken."""
+        self._repeats.start(("who", vm), lambda: self._speaker.say(vm, words.Who()), wait=PATIENCE)
+
+    def restored(self, vm: str) -> None:
+        """The VM is about to be brought back to a snapshot: what it says next tells of a roll-back."""
+        self._ledger.mark_restored(vm)
+        self._sessions_of(vm).offers.clear()
+        self.stopped(vm)
+
+    def stopped(self, vm: str) -> None:
+        """The VM does not run now; its guest is nobody until it joins again."""
+        self._repeats.stop(("who", vm))
+        self.guests.left(vm)
+        self.waiters.notify(("vm", vm))
+
+    def removed(self, vm: str) -> None:
+        """The VM is gone for good, and with it what it had not told yet."""
+        result = {"outcome": State.LOST.value, "exitCodeOrSignal": -1, "reason": "the VM was removed"}
+        for part in self._ledger.open_parts(vm):
+            self._ledger.set_state(part.cmd_id, vm, after(part.state, Event.REMOVED), result)
+            self._changed(part.cmd_id, vm)
+        self.stopped(vm)
+        self._sessions.pop(vm, None)
+        self._ledger.remove_guest(vm)
+
+    def expire(self) -> None:
+        """Warn of guests that have gone silent, drop those that stay so. To be called every few seconds."""
+        warn, drop = self.guests.silent(self._clock.seconds())
+        for vm in warn:
+            self.log.warn("{vm} has been silent for {grace} s", vm=vm, grace=self.guests.grace)
+        for vm in drop:
+            self.log.warn("{vm} is dropped, it has been silent for too long", vm=vm)
+            self.stopped(vm)
+
+    # -- running commands
+
+    def run(self, cmd_id: str, request: Request, audience: Mapping[str, str]) -> str:
+        """Write a command down and send it. ``audience`` maps the ids of the VMs it is meant for to their names.
+
+        The same id and request again give the same command; CommandConflict if the request differs.
+        """
+        known = self._ledger.command(cmd_id)
+        if known is None:
+            _check(cmd_id, request)
+            self._ledger.add_command(cmd_id, self._wall(), request, audience)
+            self._broadcast(cmd_id, request, audience)
+        elif known.request != request:
+            raise CommandConflict(f"{cmd_id} stands for another command already; choose another cmdId")
+        return cmd_id
+
+    def _broadcast(self, cmd_id: str, request: Request, audience: Mapping[str, str]) -> None:
+        """One message for all who are ready to take it; whoever is not gets its own when it joins."""
+        ready = [vm for vm in audience if self.guests.get(vm) and not self._sessions_of(vm).offers]
+        if len(ready) == 1:
+            self._send(cmd_id, ready[0])
+        elif ready:
+            session = max(self._sessions_of(vm).confirmed for vm in ready)
+            self._speaker.say_all(request.group, _run_word(cmd_id, request, session, ready))
+            for vm in ready:
+                self._repeats.later(("run", cmd_id, vm), lambda vm=vm: self._say_run(cmd_id, vm))  # type: ignore[misc]
+        for vm in ready:
+            self._feed(cmd_id, vm)
+
+    def _send(self, cmd_id: str, vm: str) -> None:
+        self._repeats.start(("run", cmd_id, vm), lambda: self._say_run(cmd_id, vm))
+
+    def _say_run(self, cmd_id: str, vm: str) -> None:
+        session = self._sessions_of(vm).confirmed
+        self._speaker.say(vm, _run_word(cmd_id, self.command(cmd_id).request, session, [vm]))
+
+    def command(self, cmd_id: str) -> Command:
+        """The command of this id, or UnknownCommand."""
+        command = self._ledger.command(cmd_id)
+        if command is None:
+            raise UnknownCommand(f"no command has the id {cmd_id!r}; listCmds() names all that are known")
+        return command
+
+    def _changed(self, cmd_id: str, vm: str) -> None:
+        """A part has more output, or its outcome: nothing more is said of one that has ended."""
+        part = self._ledger.part(cmd_id, vm)
+        if part is not None and part.ended:
+            self._repeats.stop(("run", cmd_id, vm))
+            self._repeats.stop((STDIN, cmd_id, vm))
+            self._pumps.pop((cmd_id, vm), None)
+            for signal_id, other, _ in self._ledger.signals(vm):
+                if other == cmd_id:
+                    self._repeats.stop(("signal", signal_id))
+                    self._ledger.remove_signal(signal_id)
+        self.waiters.notify(("cmd", cmd_id))
+
+    def forget(self, cmd_id: str) -> None:
+        """Remove an ended command and all that it printed. CommandEnded's opposite: BadRequest while it runs."""
+        self.command(cmd_id)
+        if any(not part.ended for part in self._ledger.parts(cmd_id)):
+            raise BadRequest(f"{cmd_id} has not ended everywhere; signalCmd({cmd_id!r}, 9) ends it")
+        self._ledger.forget(cmd_id)
+        self._outputs.remove(cmd_id)
+
+    # -- signals and input
+
+    def signal(self, cmd_id: str, signal: int, parts: list[Part]) -> None:
+        """Send a signal to the command at these VMs, once each. CommandEnded if it has ended at all of them."""
+        running = [part for part in parts if not part.ended]
+        if not running:
+            raise CommandEnded(f"{cmd_id} has ended; no process of it is there to take a signal")
+        for part in running:
+            signal_id = str(uuid.uuid4())
+            self._ledger.add_signal(signal_id, cmd_id, part.vm, signal)
+            self._send_signal(part.vm, signal_id, cmd_id, signal)
+
+    def _send_signal(self, vm: str, signal_id: str, cmd_id: str, signal: int) -> None:
+        word = words.CmdSignal(cmd_id, signal_id, signal)
+        self._repeats.start(("signal", signal_id), lambda: self._speaker.say(vm, word))
+
+    def kill_stranger(self, vm: str, cmd_id: str) -> None:
+        """End a command that a guest runs and this ledger does not know. UnknownCommand if there is none."""
+        if not self._ledger.kill_stranger(vm, cmd_id):
+            raise UnknownCommand(f"{vm} has no foreign command {cmd_id!r}; listForeignCmds() names them")
+        signal_id = str(uuid.uuid4())
+        self._ledger.add_signal(signal_id, cmd_id, vm, 9)
+        self._send_signal(vm, signal_id, cmd_id, 9)
+        self.ask_who(vm)
+
+    def write_stdin(self, cmd_id: str, data: bytes) -> None:
+        """Add to the command's input, at every VM that it runs on. CommandEnded when nobody would read it."""
+        command = self._open_stdin(cmd_id)
+        if command.stdin_closed:
+            raise CommandEnded(f"the input of {cmd_id} was closed already")
+        self._outputs.append(cmd_id, "", STDIN, self._outputs.length(cmd_id, "", STDIN), data)
+        self._feed_all(cmd_id)
+
+    def close_stdin(self, cmd_id: str) -> None:
+        """The input ends here: the command reads end-of-file after what was written."""
+        self._open_stdin(cmd_id)
+        self._ledger.close_stdin(cmd_id)
+        self._feed_all(cmd_id)
+
+    def _open_stdin(self, cmd_id: str) -> Command:
+        command = self.command(cmd_id)
+        if command.request.stdin.get("kind") != "stream":
+            raise BadRequest(f"{cmd_id} takes no input; run it with the option stdin='stream'")
+        if all(part.ended for part in self._ledger.parts(cmd_id)):
+            raise CommandEnded(f"{cmd_id} has ended and reads no more input")
+        return command
+
+    def _feed_all(self, cmd_id: str) -> None:
+        for part in self._ledger.parts(cmd_id):
+            if not part.ended and self.guests.get(part.vm):
+                self._feed(cmd_id, part.vm)
+
+    def _feed(self, cmd_id: str, vm: str) -> None:
+        """Say what input there is and the guest has not confirmed."""
+        command = self.command(cmd_id)
+        if command.request.stdin.get("kind") != "stream":
+            return
+        if (cmd_id, vm) not in self._pumps:
+            self._pumps[cmd_id, vm] = StdinPump(self._outputs, cmd_id, lambda word: self._speaker.say(vm, word))
+        pump = self._pumps[cmd_id, vm]
+        pump.closed = command.stdin_closed
+        pump.pump()
+        self._watch_stdin(cmd_id, vm)
+
+    def _watch_stdin(self, cmd_id: str, vm: str) -> None:
+        pump = self._pumps[cmd_id, vm]
+        if pump.idle:
+            self._repeats.stop((STDIN, cmd_id, vm))
+        else:
+            self._repeats.later((STDIN, cmd_id, vm), pump.rewind, wait=PATIENCE)
+
+    # -- asking guests
+
+    async def ping(self, vm: str, timeout: float) -> None:
+        """Wait for a PONG, at most ``timeout`` seconds; PingTimeout."""
+        ping_id = str(uuid.uuid4())
+        asked: Deferred[None] = Deferred()
+        asked.addTimeout(timeout, self._clock)
+        self._pings[vm, ping_id] = asked
+        self._speaker.say(vm, words.Ping(ping_id, repr(self._wall())))
+        try:
+            await asked
+        except TimeoutError:
+            raise PingTimeout(f"no PONG within {timeout:g} s") from None
+        finally:
+            self._pings.pop((vm, ping_id), None)
+
+
+def _run_word(cmd_id: str, request: Request, session: int, audience: list[str]) -> words.CmdRun:
+    return words.CmdRun(
+        *(cmd_id, request.cmd, session, tuple(audience), request.args, request.env, request.path),
+        stdin=words.stdin_of(request.stdin),
+        limits=words.limits_of(request.limits),
+    )
+
+
+def _check(cmd_id: str, request: Request) -> None:
+    """Refuse what could never be said, before it is written down."""
+    try:
+        words.hear(*words.say(_run_word(cmd_id, request, 0, [])))
+    except ValueError as error:
+        raise BadRequest(f"runCmd: {error}") from None

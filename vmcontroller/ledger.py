@@ -1,0 +1,384 @@
+"""Every command from asked to acknowledged, every guest's secret and session, on disk before anybody is told.
+
+One SQLite file in the state directory. Each method is one transaction that is on the disk when it returns
+(journal_mode=WAL, synchronous=FULL). It keeps facts; what follows from them is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from vmcontroller.commands import OPEN, OUTCOMES, State
+from vmcontroller.errors import DiskFull, StateDirectoryUnusable
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS guests (
+    vm TEXT PRIMARY KEY, secret TEXT NOT NULL, chirp_key TEXT NOT NULL,
+    session INTEGER NOT NULL DEFAULT 0, journal TEXT NOT NULL DEFAULT '', restored INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS rolled_offers (vm TEXT, session INTEGER, PRIMARY KEY (vm, session));
+CREATE TABLE IF NOT EXISTS commands (
+    cmd_id TEXT PRIMARY KEY, asked REAL NOT NULL, target TEXT NOT NULL, vm_group TEXT NOT NULL, request TEXT NOT NULL,
+    read INTEGER NOT NULL DEFAULT 0, stdin_closed INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS parts (
+    cmd_id TEXT NOT NULL REFERENCES commands ON DELETE CASCADE, vm TEXT NOT NULL, name TEXT NOT NULL,
+    state TEXT NOT NULL, result TEXT NOT NULL DEFAULT '', out BLOB, err BLOB, PRIMARY KEY (cmd_id, vm));
+CREATE INDEX IF NOT EXISTS parts_by_vm ON parts (vm, state);
+CREATE INDEX IF NOT EXISTS parts_by_state ON parts (state);
+CREATE TABLE IF NOT EXISTS signals (
+    signal_id TEXT PRIMARY KEY, cmd_id TEXT NOT NULL, vm TEXT NOT NULL, signal INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS strangers (
+    cmd_id TEXT NOT NULL, vm TEXT NOT NULL, state TEXT NOT NULL, killed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (cmd_id, vm));
+CREATE TABLE IF NOT EXISTS held (
+    vm TEXT NOT NULL, snapshot TEXT NOT NULL, cmd_id TEXT NOT NULL, state TEXT NOT NULL, out INTEGER, err INTEGER,
+    PRIMARY KEY (vm, snapshot, cmd_id));
+CREATE TABLE IF NOT EXISTS leases (lease TEXT PRIMARY KEY, holder TEXT NOT NULL, seconds REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS leased (vm TEXT PRIMARY KEY, lease TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller of runCmd asked for. ``limits`` and ``stdin`` in the form of the words' JSON."""
+
+    to: str
+    cmd: str
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+    stdin: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    group: str = ""
+    replay: bool = False
+
+    def text(self) -> str:
+        """The request as JSON, the same for equal requests."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def read(cls, text: str) -> Request:
+        """The request from its JSON."""
+        values = json.loads(text)
+        return cls(**{**values, "args": tuple(values["args"])})
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as it was asked. ``asked`` is in seconds since the epoch."""
+
+    cmd_id: str
+    asked: float
+    request: Request
+    read: bool
+    stdin_closed: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """A command at one VM. ``result`` is what CMD_RESULTS said, also while output is still under way."""
+
+    cmd_id: str
+    vm: str
+    name: str
+    state: State
+    result: Mapping[str, Any]
+
+    @property
+    def ended(self) -> bool:
+        """It has an outcome."""
+        return self.state in OUTCOMES
+
+
+@dataclass(frozen=True)
+class GuestRecord:
+    """What the host keeps of a guest. ``restored``: it was restored by the host since it last joined."""
+
+    vm: str
+    secret: str
+    chirp_key: str
+    session: int
+    journal: str
+    restored: bool
+
+
+#: A part's cmd_id, the state that it moves to, and its result, if it has one then.
+Move = tuple[str, State, Mapping[str, Any]]
+
+_PART = "cmd_id, vm, name, state, result"
+_OPEN = ", ".join(f"'{state}'" for state in sorted(OPEN))
+
+
+class Ledger:
+    """The file. ``path`` may be ":memory:" in tests. StateDirectoryUnusable when it is no ledger."""
+
+    def __init__(self, path: Path | str) -> None:
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA foreign_keys=ON")
+            self._db.executescript(SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise StateDirectoryUnusable(
+                f"{path} is not a usable ledger ({error}); move it away to begin anew"
+            ) from None
+
+    def close(self) -> None:
+        """Close the file; nothing is pending, every method has written already."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        cursor = self._db.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            yield cursor
+            cursor.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:
+                cursor.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
+                raise DiskFull("no room for the ledger; free some space on the disk of the state directory") from None
+            raise
+
+    def _do(self, sql: str, *values: Any) -> int:
+        with self._transaction() as cursor:
+            return cursor.execute(sql, values).rowcount
+
+    def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._db.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
+        return row
+
+    # -- facts about the daemon
+
+    def fact(self, name: str, default: str) -> str:
+        """A fact; the first time that it is asked for, ``default`` becomes it."""
+        row = self._one("SELECT value FROM facts WHERE name=?", name)
+        if row is None:
+            self._do("INSERT INTO facts VALUES (?, ?)", name, default)
+        return default if row is None else str(row[0])
+
+    def next_session(self, at_least: int) -> int:
+        """A session number that was never used, larger than ``at_least``."""
+        number = max(int(self.fact("session", "0")), at_least) + 1
+        self._do("UPDATE facts SET value=? WHERE name='session'", str(number))
+        return number
+
+    # -- guests
+
+    def add_guest(self, vm: str, secret: str, chirp_key: str) -> None:
+        """A VM is about to be made; its secret and its Chirp key stand here first."""
+        self._do("INSERT INTO guests (vm, secret, chirp_key) VALUES (?, ?, ?)", vm, secret, chirp_key)
+
+    def remove_guest(self, vm: str) -> None:
+        """A VM is gone, with all that was known of its guest; its commands stay."""
+        with self._transaction() as cursor:
+            for table in ("guests", "rolled_offers", "strangers", "held", "leased", "signals"):
+                cursor.execute(f"DELETE FROM {table} WHERE vm=?", (vm,))
+
+    def guest(self, vm: str) -> GuestRecord | None:
+        """What is kept of a guest."""
+        row = self._one("SELECT vm, secret, chirp_key, session, journal, restored FROM guests WHERE vm=?", vm)
+        if row is None:
+            return None
+        vm, secret, chirp_key, session, journal, restored = row
+        return GuestRecord(vm, secret, chirp_key, session, journal, bool(restored))
+
+    def guests(self) -> list[str]:
+        """The ids of all guests that are kept."""
+        return [row[0] for row in self._all("SELECT vm FROM guests")]
+
+    def mark_restored(self, vm: str) -> None:
+        """The host is about to restore this VM to a snapshot."""
+        self._do("UPDATE guests SET restored=1 WHERE vm=?", vm)
+
+    def note_rolled_offer(self, vm: str, session: int) -> None:
+        """An offer that answers a HELLO after a roll-back: should we stop before it is confirmed, we shall know."""
+        self._do("INSERT OR IGNORE INTO rolled_offers VALUES (?, ?)", vm, session)
+
+    def was_rolled_offer(self, vm: str, session: int) -> bool:
+        """A session that was offered after a roll-back and not judged."""
+        return self._one("SELECT 1 FROM rolled_offers WHERE vm=? AND session=?", vm, session) is not None
+
+    # -- commands
+
+    def add_command(self, cmd_id: str, asked: float, request: Request, audience: Mapping[str, str]) -> None:
+        """A command and its parts, all ``sent``: written before a word of it is said. ``audience``: id → name."""
+        with self._transaction() as cursor:
+            values = (cmd_id, asked, request.to, request.group, request.text())
+            cursor.execute("INSERT INTO commands (cmd_id, asked, target, vm_group, request) VALUES (?,?,?,?,?)", values)
+            rows = [(cmd_id, vm, name, State.SENT) for vm, name in audience.items()]
+            cursor.executemany("INSERT INTO parts (cmd_id, vm, name, state) VALUES (?, ?, ?, ?)", rows)
+
+    def command(self, cmd_id: str) -> Command | None:
+        """The command of this id."""
+        row = self._one("SELECT cmd_id, asked, request, read, stdin_closed FROM commands WHERE cmd_id=?", cmd_id)
+        return None if row is None else Command(row[0], row[1], Request.read(row[2]), bool(row[3]), bool(row[4]))
+
+    def command_ids(self) -> list[str]:
+        """All commands, oldest first."""
+        return [row[0] for row in self._all("SELECT cmd_id FROM commands ORDER BY asked")]
+
+    def finished_unread(self) -> list[str]:
+        """Commands of which every part has ended and whose results nobody has read, oldest first."""
+        sql = f"""SELECT cmd_id FROM commands WHERE NOT read AND NOT EXISTS (SELECT 1 FROM parts
+                  WHERE parts.cmd_id = commands.cmd_id AND state IN ({_OPEN})) ORDER BY asked"""
+        return [row[0] for row in self._all(sql)]
+
+    def mark_read(self, cmd_id: str) -> None:
+        """Somebody has read the results."""
+        self._do("UPDATE commands SET read=1 WHERE cmd_id=?", cmd_id)
+
+    def close_stdin(self, cmd_id: str) -> None:
+        """No input follows what is in the spool."""
+        self._do("UPDATE commands SET stdin_closed=1 WHERE cmd_id=?", cmd_id)
+
+    def forget(self, cmd_id: str) -> None:
+        """Remove a command and its parts."""
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM signals WHERE cmd_id=?", (cmd_id,))
+            cursor.execute("DELETE FROM commands WHERE cmd_id=?", (cmd_id,))
+
+    # -- parts
+
+    def part(self, cmd_id: str, vm: str) -> Part | None:
+        """A command at one VM."""
+        row = self._one(f"SELECT {_PART} FROM parts WHERE cmd_id=? AND vm=?", cmd_id, vm)
+        return None if row is None else _part(row)
+
+    def parts(self, cmd_id: str) -> list[Part]:
+        """A command at all its VMs."""
+        return [_part(r) for r in self._all(f"SELECT {_PART} FROM parts WHERE cmd_id=? ORDER BY name", cmd_id)]
+
+    def open_parts(self, vm: str = "") -> list[Part]:
+        """The parts without an outcome, of one VM or of all."""
+        where, values = ("vm=? AND ", (vm,)) if vm else ("", ())
+        return [_part(r) for r in self._all(f"SELECT {_PART} FROM parts WHERE {where}state IN ({_OPEN})", *values)]
+
+    def set_state(self, cmd_id: str, vm: str, state: State, result: Mapping[str, Any] | None = None) -> None:
+        """Move a part, with the result that goes with it, if there is one."""
+        if result is None:
+            self._do("UPDATE parts SET state=? WHERE cmd_id=? AND vm=?", state, cmd_id, vm)
+        else:
+            self._do(
+                "UPDATE parts SET state=?, result=? WHERE cmd_id=? AND vm=?", state, json.dumps(result), cmd_id, vm
+            )
+
+    def end(self, cmd_id: str, vm: str, state: State, result: Mapping[str, Any], inline: Mapping[str, bytes]) -> None:
+        """Give a part its outcome. ``inline``: streams that came whole inside the result."""
+        self._do(
+            "UPDATE parts SET state=?, result=?, out=?, err=? WHERE cmd_id=? AND vm=?",
+            *(state, json.dumps(result), inline.get("out"), inline.get("err"), cmd_id, vm),
+        )
+
+    def inline(self, cmd_id: str, vm: str, stream: str) -> bytes | None:
+        """A stream that came whole inside the result."""
+        row = self._one(f"SELECT {stream} FROM parts WHERE cmd_id=? AND vm=?", cmd_id, vm)
+        return None if row is None else row[0]
+
+    def judge(self, vm: str, session: int, journal: str, moves: Iterable[Move], strangers: Mapping[str, str]) -> None:
+        """A guest has joined: its session, every part that it moves, and what it has that we do not know.
+
+        A part that moves has nothing but its new state and result: what else the guest has comes again.
+        """
+        with self._transaction() as cursor:
+            values = (session, journal, vm)
+            cursor.execute("UPDATE guests SET session=?, journal=?, restored=0 WHERE vm=?", values)
+            cursor.execute("DELETE FROM rolled_offers WHERE vm=? AND session<=?", (vm, session))
+            for cmd_id, state, result in moves:
+                text = json.dumps(result) if result else ""
+                sql = "UPDATE parts SET state=?, result=?, out=NULL, err=NULL WHERE cmd_id=? AND vm=?"
+                cursor.execute(sql, (state, text, cmd_id, vm))
+                cursor.execute("UPDATE commands SET read=0 WHERE cmd_id=?", (cmd_id,))
+            cursor.execute("DELETE FROM strangers WHERE vm=? AND NOT killed", (vm,))
+            for cmd_id, seen in strangers.items():
+                sql = "INSERT INTO strangers (cmd_id, vm, state) VALUES (?,?,?) ON CONFLICT DO UPDATE SET state=?"
+                cursor.execute(sql, (cmd_id, vm, seen, seen))
+
+    # -- signals under way
+
+    def add_signal(self, signal_id: str, cmd_id: str, vm: str, signal: int) -> None:
+        """A signal is about to be sent."""
+        self._do("INSERT INTO signals VALUES (?, ?, ?, ?)", signal_id, cmd_id, vm, signal)
+
+    def signals(self, vm: str) -> list[tuple[str, str, int]]:
+        """The signals that a guest has not confirmed: (signal_id, cmd_id, signal)."""
+        return [(r[0], r[1], r[2]) for r in self._all("SELECT signal_id, cmd_id, signal FROM signals WHERE vm=?", vm)]
+
+    def remove_signal(self, signal_id: str) -> None:
+        """A signal has arrived, or is pointless."""
+        self._do("DELETE FROM signals WHERE signal_id=?", signal_id)
+
+    # -- commands of guests that this ledger does not know
+
+    def strangers(self, vm: str = "") -> list[tuple[str, str, str, bool]]:
+        """(vm, cmd_id, state as last said, killed by the operator's word)."""
+        where, values = ("WHERE vm=?", (vm,)) if vm else ("", ())
+        rows = self._all(f"SELECT vm, cmd_id, state, killed FROM strangers {where} ORDER BY vm, cmd_id", *values)
+        return [(r[0], r[1], r[2], bool(r[3])) for r in rows]
+
+    def kill_stranger(self, vm: str, cmd_id: str) -> bool:
+        """The operator does not want it; False when there is no such stranger."""
+        return self._do("UPDATE strangers SET killed=1 WHERE vm=? AND cmd_id=?", vm, cmd_id) > 0
+
+    def remove_stranger(self, vm: str, cmd_id: str) -> None:
+        """Its end was confirmed."""
+        self._do("DELETE FROM strangers WHERE vm=? AND cmd_id=?", vm, cmd_id)
+
+    # -- what snapshots hold
+
+    def hold(self, vm: str, snapshot: str, held: Iterable[tuple[str, State, int, int]]) -> None:
+        """A snapshot was taken; it holds these commands, with so many octets of output."""
+        rows = [(vm, snapshot, cmd_id, state, out, err) for cmd_id, state, out, err in held]
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM held WHERE vm=? AND snapshot=?", (vm, snapshot))
+            cursor.executemany("INSERT INTO held VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def held(self, vm: str, snapshot: str) -> list[str]:
+        """The ids of the commands that a snapshot holds."""
+        return [r[0] for r in self._all("SELECT cmd_id FROM held WHERE vm=? AND snapshot=?", vm, snapshot)]
+
+    def release(self, vm: str, snapshot: str) -> None:
+        """A snapshot was deleted."""
+        self._do("DELETE FROM held WHERE vm=? AND snapshot=?", vm, snapshot)
+
+    # -- leases
+
+    def add_lease(self, lease: str, holder: str, seconds: float) -> None:
+        """A lease is opened."""
+        self._do("INSERT INTO leases VALUES (?, ?, ?)", lease, holder, seconds)
+
+    def leases(self) -> dict[str, tuple[str, float]]:
+        """lease → (holder, seconds)."""
+        return {r[0]: (r[1], r[2]) for r in self._all("SELECT lease, holder, seconds FROM leases")}
+
+    def remove_lease(self, lease: str) -> None:
+        """A lease has ended; its VMs are nobody's until somebody leases them again."""
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM leases WHERE lease=?", (lease,))
+            cursor.execute("DELETE FROM leased WHERE lease=?", (lease,))
+
+    def lease_vm(self, vm: str, lease: str) -> None:
+        """Put a VM under a lease; an older one of the same VM ends."""
+        self._do("INSERT INTO leased VALUES (?, ?) ON CONFLICT DO UPDATE SET lease=excluded.lease", vm, lease)
+
+    def leased(self, lease: str) -> list[str]:
+        """The VMs under a lease."""
+        return [r[0] for r in self._all("SELECT vm FROM leased WHERE lease=?", lease)]
+
+
+def _part(row: tuple[Any, ...]) -> Part:
+    values = dict(zip((f.name for f in fields(Part)), row, strict=True))
+    values["state"] = State(values["state"])
+    values["result"] = json.loads(values["result"]) if values["result"] else {}
+    return Part(**values)
