@@ -1,0 +1,42 @@
+"""The RSA key with which the daemon logs in at a VM's file server: one per VM, and for nothing else.
+
+Whoever answers at the Chirp port chooses what is signed, so a key that served another purpose could be abused there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+BITS = 2048
+
+
+@dataclass(frozen=True)
+class ChirpKey:
+    """Both halves as PEM: ``private`` (PKCS #8) stays with the daemon, ``public`` goes into the VM's seed."""
+
+    private: str = field(repr=False)
+    public: str
+
+
+def make() -> ChirpKey:
+    """A fresh key. It takes a tenth of a second or more: call it in a thread."""
+    return _halves(rsa.generate_private_key(public_exponent=65537, key_size=BITS))
+
+
+def load(private: str) -> ChirpKey:
+    """The key that ``private``, text in PEM, is one half of. ValueError when it is no RSA key."""
+    key = serialization.load_pem_private_key(private.encode(), None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("a Chirp key must be an RSA key")
+    return _halves(key)
+
+
+def _halves(key: rsa.RSAPrivateKey) -> ChirpKey:
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return ChirpKey(private.decode(), public.decode())
