@@ -1,0 +1,237 @@
+"""A job.xml's elements as the stock wrapper comes upon them: which, where, with what value. Not yet what they mean.
+
+The order of things is that of parse_job_file and TASK::parse: nesting is not looked at, an unknown tag is passed over
+while what it holds is not, and a task ends at the next </task>, wherever that stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from job_xml.content import Ignored, Value, read, text
+from job_xml.elements import GROUPS, JOB, Element
+from job_xml.problems import Problems, shown
+from job_xml.stock import End, Kind, Scanner, Token
+
+_INSTEAD = {
+    "is_daemon": "write <daemon/>",
+    "passthrough": "write <append_cmdline_args/>, and give the wrapper --passthrough_child",
+    "copy_files_to_VM": "write one <copy_file_to_VM> for each file",
+    "copy_files_from_VM": "write one <copy_file_from_VM> for each file",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One element that was understood, and the line that it starts on."""
+
+    element: Element
+    value: Value
+    line: int
+
+
+@dataclass
+class Block:
+    """A group as it stands in the file: the entries that were understood, in order."""
+
+    name: str
+    line: int
+    entries: list[Entry] = field(default_factory=list)
+
+    def every(self, name: str) -> list[Entry]:
+        """All entries of one name."""
+        return [entry for entry in self.entries if entry.element.name == name]
+
+    def last(self, name: str) -> Entry | None:
+        """Of an element that should come once, the one that counts."""
+        found = self.every(name)
+        return found[-1] if found else None
+
+
+@dataclass
+class Outline:
+    """All of job_desc."""
+
+    blocks: list[Block] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+
+    def every(self, *names: str) -> list[Block]:
+        """All blocks of these names, in the order of the file."""
+        return [block for block in self.blocks if block.name in names]
+
+
+def fields_of(entries: Iterable[Entry]) -> dict[str, Any]:
+    """The entries as the fields that they are meant for: the last one counts, or all of them where it may repeat."""
+    found: dict[str, Any] = {}
+    for entry in entries:
+        name = entry.element.field
+        found[name] = (*found.get(name, ()), entry.value) if entry.element.repeats else entry.value
+    return found
+
+
+def outline(data: bytes, problems: Problems) -> Outline | None:
+    """The outline of a file as far as the stock wrapper reads it; None when it does not start as a job.xml does.
+
+    ``problems`` hears of everything on the way, also of what ends the job.
+    """
+    reader = _Reader(data, problems)
+    return reader.job() if reader.started() else None
+
+
+class _Reader:
+    def __init__(self, data: bytes, problems: Problems) -> None:
+        self._data = data
+        self._scanner = Scanner(data)
+        self._problems = problems
+        self._unfinished: Counter[str] = Counter()
+
+    # -- the document
+
+    def started(self) -> bool:
+        token = self._scanner.get()
+        if token and token.kind is Kind.TAG and "?xml" in token.name:
+            token = self._scanner.get()
+        if token and token.kind is Kind.TAG and token.name == "job_desc":
+            self._look_at_attributes(token)
+            return True
+        line = token.line if token else self._scanner.line
+        self._problems.refuse(line, self._wrong_start(token), "write <job_desc> first, and the tasks in it")
+        return False
+
+    def _wrong_start(self, token: Token | None) -> str:
+        if not self._data.strip():
+            return "the file is empty"
+        if token is None:
+            return f"there is no <job_desc> before {self._why_ended()}"
+        if self._data.startswith(b"\xef\xbb\xbf"):
+            return "a byte order mark stands at the start, and the stock wrapper takes it for text"
+        if token.kind is not Kind.TAG:
+            return f"the file starts with {shown(text(token.text))}, not with <job_desc>"
+        if token.name.startswith("!"):
+            return f"<{token.name[:60]}> declares a document type, which could declare entities, and is not taken"
+        if token.name.strip("/") == "job_desc":
+            return "<job_desc> is empty or has an attribute with a slash in it, and the stock wrapper wants it plain"
+        return f"the first element is <{token.name[:60]}>, not <job_desc>"
+
+    def _why_ended(self) -> str:
+        return (self._scanner.ended or End.FILE).value
+
+    def job(self) -> Outline:
+        found = Outline()
+        unclosed = ""
+        while token := self._scanner.get():
+            if token.kind is not Kind.TAG:
+                self._unexpected_text(token, "job_desc")
+            elif token.name == "/job_desc":
+                self._look_for_doubles(found.entries)
+                return found
+            elif token.name in GROUPS:
+                block = self._block(token)
+                unclosed = "" if block else f", in the <{token.name}> of line {token.line}"
+                found.blocks += [block] if block else []
+            else:
+                found.entries += self._entry(token, JOB, "job_desc")
+        what = f"{self._why_ended()} before </job_desc>{unclosed}"
+        self._problems.refuse(self._scanner.line, what, "close what is open, <job_desc> last")
+        return found
+
+    def _block(self, start: Token) -> Block | None:
+        self._look_at_attributes(start)
+        block = Block(start.name, start.line)
+        while token := self._scanner.get():
+            if token.kind is not Kind.TAG:
+                self._unexpected_text(token, block.name)
+            elif token.name == f"/{block.name}":
+                self._look_for_doubles(block.entries)
+                return block
+            else:
+                block.entries += self._entry(token, GROUPS[block.name].members, block.name)
+        what = f"<{block.name}> is left out: {self._why_ended()} before </{block.name}>"
+        self._problems.error(block.line, what, f"close it with </{block.name}>, and shorten what is too long")
+        return None
+
+    # -- one element
+
+    def _entry(self, token: Token, known: Mapping[str, Element], where: str) -> list[Entry]:
+        element = known.get(token.name.removesuffix("/"))
+        if element is None:
+            self._unknown(token, known, where)
+            return []
+        self._look_at_attributes(token)
+        try:
+            value = read(self._scanner, element, token)
+        except Ignored as reason:
+            self._not_understood(element, token, reason)
+            return []
+        return [Entry(element, value, token.line)]
+
+    def _not_understood(self, element: Element, token: Token, reason: Ignored) -> None:
+        remedy = reason.remedy or f"write {element.expected()}"
+        if element.of_vm:
+            self._problems.refuse(token.line, f"<{element.name}> {reason}", remedy)
+        else:
+            self._problems.error(token.line, f"<{element.name}> {reason}, and is ignored", remedy)
+        self._unfinished[element.name] += 1
+
+    def _unknown(self, token: Token, known: Mapping[str, Element], where: str) -> None:
+        name = token.name
+        if name.startswith("/"):
+            self._end_of_unknown(token, where)
+            return
+        bare = name.rstrip("/")
+        if bare in known or bare in GROUPS:
+            what = f"<{bare}> is ignored: it is empty or has an attribute with a slash in it"
+            self._problems.error(token.line, what, f"write <{bare}> plainly")
+        elif not self._problems.full:
+            what = f"<{shown(name)[1:-1]}> is no element of <{where}>, and is ignored"
+            self._problems.error(token.line, what, _instead(bare, (*known, *GROUPS)))
+        if not name.endswith("/"):
+            self._unfinished[name] += 1
+
+    def _end_of_unknown(self, token: Token, where: str) -> None:
+        name = token.name.removeprefix("/")
+        if self._unfinished[name]:
+            self._unfinished[name] -= 1
+        elif name == "job_desc":
+            self._problems.error(token.line, f"</job_desc> stands in a <{where}>", f"write </{where}> before it")
+        else:
+            self._problems.error(token.line, f"</{shown(name)[1:-1]}> closes nothing", "take it away")
+
+    # -- what is read over
+
+    def _unexpected_text(self, token: Token, where: str) -> None:
+        what = f"the text {shown(text(token.text))} stands in <{where}> outside of any element, and is ignored"
+        self._problems.error(token.line, what, "put it into an element, or into <!-- -->")
+
+    def _look_at_attributes(self, token: Token) -> None:
+        if token.attributes:
+            what = f"the attribute {shown(text(token.attributes))} is ignored"
+            self._problems.error(token.line, what, "take it away; no element of a job.xml has one")
+
+    def _look_for_doubles(self, entries: Iterable[Entry]) -> None:
+        seen: dict[str, Entry] = {}
+        for entry in entries:
+            earlier = seen.get(entry.element.name)
+            if earlier and not entry.element.repeats:
+                self._double(earlier, entry)
+            seen[entry.element.name] = entry
+
+    def _double(self, earlier: Entry, entry: Entry) -> None:
+        name = entry.element.name
+        if entry.element.of_vm and entry.value != earlier.value:
+            what = f"<{name}> contradicts the one of line {earlier.line}"
+            self._problems.refuse(entry.line, what, "write it once")
+        else:
+            what = f"<{name}> comes again, and the one of line {earlier.line} does not count"
+            self._problems.error(entry.line, what, "write it once")
+
+
+def _instead(name: str, known: Iterable[str]) -> str:
+    if name in _INSTEAD:
+        return _INSTEAD[name]
+    near = difflib.get_close_matches(name[:40], list(known), n=1)
+    return f"did you mean <{near[0]}>?" if near else "take it away, or see docs/reference/job-xml.md for what there is"
