@@ -176,6 +176,14 @@ class Controller:
         """Ask a guest for HELLO until it joins anew: we have restarted, or a snapshot was taken."""
         self._repeats.start(("who", vm), lambda: self._speaker.say(vm, words.Who()), wait=PATIENCE)
 
+    def holding(self, vm: str) -> list[tuple[str, State, int, int]]:
+        """What a snapshot taken now holds: each open command, its state, the octets of out and err that are here."""
+        length = self._outputs.length
+        return [
+            (part.cmd_id, part.state, length(part.cmd_id, vm, "out"), length(part.cmd_id, vm, "err"))
+            for part in self._ledger.open_parts(vm)
+        ]
+
     def restored(self, vm: str) -> None:
         """The VM is about to be brought back to a snapshot: what it says next tells of a roll-back."""
         self._ledger.mark_restored(vm)

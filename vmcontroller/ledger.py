@@ -20,7 +20,7 @@ from vmcontroller.errors import DiskFull, StateDirectoryUnusable
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS guests (
-    vm TEXT PRIMARY KEY, secret TEXT NOT NULL, chirp_key TEXT NOT NULL,
+    vm TEXT PRIMARY KEY, name TEXT NOT NULL, vm_group TEXT NOT NULL, secret TEXT NOT NULL, chirp_key TEXT NOT NULL,
     session INTEGER NOT NULL DEFAULT 0, journal TEXT NOT NULL DEFAULT '', restored INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS rolled_offers (vm TEXT, session INTEGER, PRIMARY KEY (vm, session));
 CREATE TABLE IF NOT EXISTS commands (
@@ -101,6 +101,8 @@ class GuestRecord:
     """What the host keeps of a guest. ``restored``: it was restored by the host since it last joined."""
 
     vm: str
+    name: str
+    group: str
     secret: str
     chirp_key: str
     session: int
@@ -111,6 +113,7 @@ class GuestRecord:
 #: A part's cmd_id, the state that it moves to, and its result, if it has one then.
 Move = tuple[str, State, Mapping[str, Any]]
 
+_GUEST = "vm, name, vm_group, secret, chirp_key, session, journal, restored"
 _PART = "cmd_id, vm, name, state, result"
 _OPEN = ", ".join(f"'{state}'" for state in sorted(OPEN))
 
@@ -176,9 +179,10 @@ class Ledger:
 
     # -- guests
 
-    def add_guest(self, vm: str, secret: str, chirp_key: str) -> None:
-        """A VM is about to be made; its secret and its Chirp key stand here first."""
-        self._do("INSERT INTO guests (vm, secret, chirp_key) VALUES (?, ?, ?)", vm, secret, chirp_key)
+    def add_guest(self, vm: str, name: str, group: str, secret: str, chirp_key: str) -> None:
+        """A VM is about to be made; its secret and the private half of its Chirp key stand here first."""
+        sql = "INSERT INTO guests (vm, name, vm_group, secret, chirp_key) VALUES (?, ?, ?, ?, ?)"
+        self._do(sql, vm, name, group, secret, chirp_key)
 
     def remove_guest(self, vm: str) -> None:
         """A VM is gone, with all that was known of its guest; its commands stay."""
@@ -188,15 +192,12 @@ class Ledger:
 
     def guest(self, vm: str) -> GuestRecord | None:
         """What is kept of a guest."""
-        row = self._one("SELECT vm, secret, chirp_key, session, journal, restored FROM guests WHERE vm=?", vm)
-        if row is None:
-            return None
-        vm, secret, chirp_key, session, journal, restored = row
-        return GuestRecord(vm, secret, chirp_key, session, journal, bool(restored))
+        row = self._one(f"SELECT {_GUEST} FROM guests WHERE vm=?", vm)
+        return None if row is None else _guest(row)
 
-    def guests(self) -> list[str]:
-        """The ids of all guests that are kept."""
-        return [row[0] for row in self._all("SELECT vm FROM guests")]
+    def guests(self) -> list[GuestRecord]:
+        """All guests that are kept."""
+        return [_guest(row) for row in self._all(f"SELECT {_GUEST} FROM guests")]
 
     def mark_restored(self, vm: str) -> None:
         """The host is about to restore this VM to a snapshot."""
@@ -375,6 +376,12 @@ class Ledger:
     def leased(self, lease: str) -> list[str]:
         """The VMs under a lease."""
         return [r[0] for r in self._all("SELECT vm FROM leased WHERE lease=?", lease)]
+
+
+def _guest(row: tuple[Any, ...]) -> GuestRecord:
+    values = dict(zip((f.name for f in fields(GuestRecord)), row, strict=True))
+    values["restored"] = bool(values["restored"])
+    return GuestRecord(**values)
 
 
 def _part(row: tuple[Any, ...]) -> Part:

@@ -1,0 +1,214 @@
+"""XML-RPC methods for commands in guests."""
+
+from __future__ import annotations
+
+import uuid
+import xmlrpc.client
+from collections.abc import Mapping
+from typing import Any
+
+from vmcontroller.api import forms
+from vmcontroller.commands import State
+from vmcontroller.controller import Controller
+from vmcontroller.errors import BadRequest
+from vmcontroller.ledger import Ledger, Request
+from vmcontroller.machines import DEFAULT_GROUP, Machines
+from vmcontroller.results import Results
+from vmcontroller.wire.words import STREAMS
+
+_OPTIONS = ("cmdId", "group", "limits", "replay", "stdin")
+_FILTERS = ("vm", "state", "finished", "group")
+#: Octets that one call gives back at most.
+MOST_AT_ONCE = 16 * 1024 * 1024
+
+
+class CommandMethods:
+    """Run commands, look after them, get what they printed."""
+
+    def __init__(self, machines: Machines, controller: Controller, ledger: Ledger, results: Results) -> None:
+        self._machines = machines
+        self._controller = controller
+        self._ledger = ledger
+        self._results = results
+
+    async def ping(self, vm: str, timeout_secs: float = 5.0) -> str:
+        """Ask the VM's agent for a PONG and wait for it. Returns "PONG from NAME"; fault 204 when none comes."""
+        machine = await self._machines.find(vm)
+        await self._controller.ping(machine.id, timeout_secs)
+        return f"PONG from {machine.name}"
+
+    async def runCmd(
+        self,
+        toVmName: str,
+        cmd: str,
+        args: Any = (),
+        env: Any = "",
+        path: str = "",
+        fileForStdin: str = "",
+        options: dict = {},
+    ) -> str:
+        """Run a program in one VM, or in all that match a pattern ("worker-*"). Returns the command's id at once.
+
+        ``env`` is laid over the agent's own environment, ``path`` is the working directory (default: the directory
+        that files are put into), ``fileForStdin`` a file in the guest. Options: cmdId (the same id and arguments
+        again give the same command), group (of a pattern, default "default"), limits (a struct of seconds, cpuSeconds,
+        memoryBytes, outputBytes, orphans), replay (run again after the VM was restored to a moment before the
+        command), stdin ("stream", to be written by writeStdin, or the input itself).
+        """
+        unknown = set(options) - set(_OPTIONS)
+        if unknown:
+            raise BadRequest(f"runCmd: {', '.join(sorted(unknown))} is no option; there are {', '.join(_OPTIONS)}")
+        limits = options.get("limits", {})
+        if not isinstance(limits, Mapping):
+            raise BadRequest(f"runCmd: the option limits must be a struct, not {limits!r}")
+        group = str(options.get("group") or DEFAULT_GROUP)
+        request = Request(
+            to=toVmName,
+            cmd=cmd,
+            args=forms.arguments(args),
+            env=forms.environment(env),
+            path=forms.path(path),
+            stdin=forms.stdin(fileForStdin, options.get("stdin")),
+            limits=dict(limits),
+            group=group,
+            replay=bool(options.get("replay")),
+        )
+        cmd_id = str(options.get("cmdId") or uuid.uuid4())
+        audience = {} if self._ledger.command(cmd_id) else await self._machines.audience(toVmName, group)
+        return self._controller.run(cmd_id, request, audience)
+
+    # -- results
+
+    def listFinishedCmds(self) -> list:
+        """The ids of the commands that have ended and whose results nobody has read, oldest first."""
+        return self._ledger.finished_unread()
+
+    def getCmdResults(self, cmdId: str, vm: str = "") -> Any:
+        """How a command ended: out, err, finished, exitCodeOrSignal, resources, outcome, reason, started, seconds,
+        and left.
+
+        "" while it has not. For a command to several VMs {name: result} when all have ended, or one with ``vm``.
+        ``outcome`` is exited, signalled, timedOut, notStarted, lost or rolledBack. At most 16 MiB of each stream;
+        getCmdOutput has the rest. Reading takes the command off listFinishedCmds and destroys nothing.
+        """
+        if not self._ledger.command(cmdId) or self._results.waiting(cmdId, vm):
+            return ""
+        parts = self._results.parts(cmdId, vm)
+        if not self._results.waiting(cmdId):
+            self._ledger.mark_read(cmdId)
+        if len(parts) == 1 and (vm or not self._is_pattern(cmdId)):
+            return self._results.result(parts[0])
+        return {part.name: self._results.result(part) for part in parts}
+
+    def _is_pattern(self, cmd_id: str) -> bool:
+        """It was asked for by a pattern, even if only one VM matched."""
+        parts = self._results.parts(cmd_id)
+        return self._controller.command(cmd_id).request.to not in (parts[0].name, parts[0].vm)
+
+    async def waitForCmd(self, cmdId: str, timeout: float, vm: str = "") -> dict:
+        """Wait until a command has ended (everywhere, or at ``vm``), at most ``timeout`` seconds.
+
+        Returns {finished, waiting}: ``waiting`` names the VMs that have no outcome yet.
+        """
+        self._results.parts(cmdId, vm)
+        done = lambda: not self._results.waiting(cmdId, vm)  # noqa: E731
+        await self._controller.waiters.until(("cmd", cmdId), done, timeout)
+        waiting = self._results.waiting(cmdId, vm)
+        return {"finished": not waiting, "waiting": waiting}
+
+    def getCmdOutput(self, cmdId: str, stream: str, offset: int, length: int, vm: str = "") -> Any:
+        """Octets of "out" or "err" from ``offset`` on, at most ``length``, while the command runs, too."""
+        if stream not in STREAMS or offset < 0 or length < 0:
+            raise BadRequest("getCmdOutput: stream must be 'out' or 'err', offset and length not negative")
+        part = self._results.one(cmdId, vm)
+        return xmlrpc.client.Binary(self._results.output(part, stream, offset, min(length, MOST_AT_ONCE)))
+
+    async def waitForOutput(self, cmdId: str, outOffset: int, errOffset: int, timeout: float, vm: str = "") -> dict:
+        """Wait until there is output beyond the offsets, or the command has ended, at most ``timeout`` seconds.
+
+        Returns {out, err, ended}: at most 1 MiB of each stream, as Binary; ``ended`` is true when nothing follows.
+        """
+        offsets = {"out": outOffset, "err": errOffset}
+        part = self._results.one(cmdId, vm)
+
+        def more() -> bool:
+            return self._results.one(cmdId, part.vm).ended or any(
+                self._results.stored(part, stream) > offset for stream, offset in offsets.items()
+            )
+
+        await self._controller.waiters.until(("cmd", cmdId), more, timeout)
+        ended = self._results.one(cmdId, part.vm).ended
+        found = {stream: self._results.output(part, stream, offset, 1 << 20) for stream, offset in offsets.items()}
+        whole = all(offset + len(found[s]) >= self._results.stored(part, s) for s, offset in offsets.items())
+        return {**{s: xmlrpc.client.Binary(data) for s, data in found.items()}, "ended": ended and whole}
+
+    def getCmdDetails(self, cmdId: str) -> dict:
+        """What was asked (cmdId, timestamp, to, cmd, args, env, path, fileForStdin, limits, group, replay), whether the
+        results were read, and parts: {name: {id, state, out, err (octets stored), outcome, exitCodeOrSignal, reason,
+        resources (live while it runs)}}."""
+        return self._results.details(self._controller.command(cmdId))
+
+    def listCmds(self, filter: dict = {}) -> list:
+        """The details of all commands, oldest first. Filter: vm (name or id), state, finished (boolean), group."""
+        unknown = set(filter) - set(_FILTERS)
+        if unknown:
+            raise BadRequest(f"listCmds: {', '.join(sorted(unknown))} is no filter; there are {', '.join(_FILTERS)}")
+        if filter.get("state", "sent") not in list(State):
+            raise BadRequest(f"listCmds: state must be one of {', '.join(State)}")
+        details = (self._results.details(self._controller.command(cmd_id)) for cmd_id in self._ledger.command_ids())
+        return [found for found in details if _fits(found, filter)]
+
+    # -- what runs
+
+    async def signalCmd(self, cmdId: str, signal: int, vm: str = "") -> bool:
+        """Send a signal (its number) to every process of a command, at all its VMs or at one."""
+        if not 1 <= signal <= 64:
+            raise BadRequest(f"signalCmd: {signal} is no signal; SIGTERM is 15, SIGKILL 9, SIGINT 2")
+        self._controller.signal(cmdId, signal, self._results.parts(cmdId, vm))
+        return True
+
+    async def writeStdin(self, cmdId: str, data: bytes) -> bool:
+        """Add to the input of a command that was run with the option stdin="stream"."""
+        self._controller.write_stdin(cmdId, data)
+        return True
+
+    async def closeStdin(self, cmdId: str) -> bool:
+        """End the input of a command: it reads end-of-file after what was written."""
+        self._controller.close_stdin(cmdId)
+        return True
+
+    def forgetCmd(self, cmdId: str) -> bool:
+        """Remove an ended command and all that it printed; fault 100 while it runs."""
+        self._controller.forget(cmdId)
+        return True
+
+    # -- what the ledger does not know
+
+    def listForeignCmds(self) -> list:
+        """Commands that guests speak of and the ledger does not know: [{vm, cmdId, state, killed}].
+
+        They appear when the ledger was lost or restored from a backup. They run on until killForeignCmd.
+        """
+        names = {guest.vm: guest.name for guest in self._ledger.guests()}
+        return [
+            {"vm": names[vm], "cmdId": cmd_id, "state": state, "killed": killed}
+            for vm, cmd_id, state, killed in self._ledger.strangers()
+        ]
+
+    async def killForeignCmd(self, vm: str, cmdId: str) -> bool:
+        """End a command of listForeignCmds, and let its guest forget it."""
+        machine = await self._machines.find(vm)
+        self._controller.kill_stranger(machine.id, cmdId)
+        return True
+
+
+def _fits(details: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    parts = details["parts"]
+    if "group" in wanted and details["group"] != wanted["group"]:
+        return False
+    if "finished" in wanted and all(part["outcome"] for part in parts.values()) != bool(wanted["finished"]):
+        return False
+    return any(
+        wanted.get("vm", name) in (name, part["id"]) and wanted.get("state", part["state"]) == part["state"]
+        for name, part in parts.items()
+    )

@@ -1,0 +1,206 @@
+"""Dials the guests: connects to each one's door, proves, and splices the connection to the broker.
+
+docs/reference/words.md says why the host dials. One ``Line`` per VM keeps trying until it is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from vmcontroller.machine import GuestAddress
+from vmcontroller.wire.door import DaemonSide, DoorRefused
+
+#: Seconds for the three lines, and between two tries: the first wait and the longest.
+HANDSHAKE_TIMEOUT = 10.0
+FIRST_WAIT, LONGEST_WAIT = 0.05, 5.0
+
+#: Gives the broker's side of a new connection: bytes that it writes go to the guest.
+OpenBroker = Callable[[], IProtocol]
+
+
+class DoorProtocol(Protocol):
+    """Three lines, then every octet goes to the broker's protocol and back."""
+
+    def __init__(self, secret: str, open_broker: OpenBroker) -> None:
+        self._side = DaemonSide(secret)
+        self._open_broker = open_broker
+        self._broker: IProtocol | None = None
+        self.proved: Deferred[None] = Deferred()
+        self.lost: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)  # type: ignore[union-attr]
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._broker is not None:
+            self._broker.dataReceived(data)
+            return
+        assert self.transport is not None
+        try:
+            answer = self._side.feed(data)
+        except DoorRefused as error:
+            self._refuse(error)
+            return
+        if answer:
+            self.transport.write(answer)
+        if self._side.proved:
+            self._splice()
+
+    def _refuse(self, error: DoorRefused) -> None:
+        self.hang_up()
+        if not self.proved.called:
+            self.proved.errback(Failure(error))
+
+    def give_up(self, result: Any, timeout: float) -> Any:
+        """The three lines took too long."""
+        self.hang_up()
+        return result
+
+    def hang_up(self) -> None:
+        """End the connection at once."""
+        assert self.transport is not None
+        self.transport.abortConnection()  # type: ignore[attr-defined]
+
+    def _splice(self) -> None:
+        assert self.transport is not None
+        self._broker = self._open_broker()
+        self._broker.makeConnection(self.transport)
+        self.proved.callback(None)
+        if self._side.leftover:
+            self._broker.dataReceived(self._side.leftover)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._broker is not None:
+            self._broker.connectionLost(reason)
+        if not self.proved.called:
+            self.proved.errback(Failure(ConnectionDone()))
+        self.lost.callback(None)
+
+
+class Line:
+    """The connection to one VM's door, made anew whenever it is lost."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        vm: str,
+        secret: str,
+        address: Callable[[str], Awaitable[GuestAddress | None]],
+        open_broker: OpenBroker,
+    ) -> None:
+        self._reactor = reactor
+        self._vm = vm
+        self._secret = secret
+        self._address = address
+        self._open_broker = open_broker
+        self._connection: DoorProtocol | None = None
+        self._wait: Deferred[None] | None = None
+        self._running: Deferred[None] | None = None
+        self._stopped = False
+
+    def open(self) -> None:
+        """Connect, now; if it waits for its next try, the wait is over."""
+        if self._running is None:
+            self._running = ensureDeferred(self._keep())
+            self._running.addErrback(self._broke)
+        elif self._wait is not None:
+            self._wait.cancel()
+
+    def _broke(self, failure: Failure) -> None:
+        self.log.failure("the line to {vm} broke", failure, vm=self._vm)
+
+    def close(self) -> None:
+        """Hang up and stay away."""
+        self._stopped = True
+        if self._wait is not None:
+            self._wait.cancel()
+        if self._connection is not None:
+            self._connection.hang_up()
+
+    async def _keep(self) -> None:
+        wait = FIRST_WAIT
+        while not self._stopped:
+            if await self._once():
+                wait = FIRST_WAIT
+            if not self._stopped:
+                await self._pause(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+
+    async def _pause(self, seconds: float) -> None:
+        self._wait = Deferred()
+        call = self._reactor.callLater(seconds, self._wait.callback, None)
+        try:
+            await self._wait
+        except CancelledError:
+            call.cancel()
+        finally:
+            self._wait = None
+
+    async def _once(self) -> bool:
+        """Connect and stay until the connection is lost; True if the guest proved itself."""
+        try:
+            address = await self._address(self._vm)
+            if address is None:
+                return False
+            protocol = await self._connect(address)
+        except Exception as error:
+            self.log.debug("{vm} cannot be reached: {error}", vm=self._vm, error=error)
+            return False
+        self._connection = protocol
+        try:
+            await protocol.proved
+        except Exception as error:
+            self.log.info("{vm} does not open its door: {error}", vm=self._vm, error=error)
+            return False
+        else:
+            await protocol.lost
+            return True
+        finally:
+            self._connection = None
+
+    async def _connect(self, address: GuestAddress) -> DoorProtocol:
+        endpoint = HostnameEndpoint(self._reactor, address.host, address.door_port, timeout=HANDSHAKE_TIMEOUT)
+        protocol = DoorProtocol(self._secret, self._open_broker)
+        await connectProtocol(endpoint, protocol)
+        protocol.proved.addTimeout(HANDSHAKE_TIMEOUT, self._reactor, protocol.give_up)
+        return protocol
+
+
+class Doors:
+    """One line per VM that runs."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        secret_of: Callable[[str], str],
+        address: Callable[[str], Awaitable[GuestAddress | None]],
+        open_broker: OpenBroker,
+    ) -> None:
+        self._reactor = reactor
+        self._secret_of = secret_of
+        self._address = address
+        self._open_broker = open_broker
+        self._lines: dict[str, Line] = {}
+
+    def dial(self, vm: str) -> None:
+        """This VM runs: connect, and connect again whenever the connection is lost."""
+        if vm not in self._lines:
+            self._lines[vm] = Line(self._reactor, vm, self._secret_of(vm), self._address, self._open_broker)
+        self._lines[vm].open()
+
+    def drop(self, vm: str) -> None:
+        """This VM does not run: let go."""
+        line = self._lines.pop(vm, None)
+        if line is not None:
+            line.close()

@@ -1,0 +1,59 @@
+"""Takes the host's words to the broker and brings the guests' words in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from twisted.logger import Logger
+
+from vmcontroller.wire import words
+from vmcontroller.wire.destinations import GuestDestinations, speaker_of, to_group
+from vmcontroller.wire.words import Word
+
+
+class Sender(Protocol):
+    """What post needs of a messenger."""
+
+    def send(self, destination: str, headers: Mapping[str, str], body: bytes) -> object:
+        """Send one frame, or drop it while there is no broker."""
+
+
+class Post:
+    """The Speaker of a daemon. ``group_of`` gives the group of a VM, or None when it is none of ours."""
+
+    log = Logger()
+
+    def __init__(self, daemon: str, group_of: Callable[[str], str | None]) -> None:
+        self._daemon = daemon
+        self._group_of = group_of
+        self.sender: Sender | None = None
+        self.hear: Callable[[str, Word], None] = lambda vm, word: None
+
+    def say(self, vm: str, word: Word) -> None:
+        """To one guest; dropped if there is no such guest."""
+        group = self._group_of(vm)
+        if group is not None:
+            self._send(GuestDestinations(self._daemon, group, vm).inbox, vm, word)
+
+    def say_all(self, group: str, word: Word) -> None:
+        """To every guest of a group."""
+        self._send(to_group(self._daemon, group), "*", word)
+
+    def _send(self, destination: str, to: str, word: Word) -> None:
+        if self.sender is not None:
+            headers, body = words.say(word)
+            self.sender.send(destination, {**headers, "from": self._daemon, "to": to}, body)
+
+    def arrived(self, destination: str, headers: Mapping[str, str], body: bytes) -> None:
+        """A frame came. Who speaks is known from the destination that the broker let it use, never from a header."""
+        speaker = speaker_of(self._daemon, destination)
+        if speaker is None or self._group_of(speaker[1]) != speaker[0]:
+            self.log.warn("a frame on {destination} is from no guest of ours", destination=destination)
+            return
+        try:
+            word = words.hear(headers, body)
+        except words.NotAWord as error:
+            self.say(speaker[1], words.Aint(headers.get("word", "")[:40], str(error)[:400]))
+            return
+        self.hear(speaker[1], word)

@@ -1,0 +1,112 @@
+"""Commands as callers see them: the dictionary of 2009 and the details beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vmcontroller.commands import State
+from vmcontroller.errors import NotInAudience, UnknownCommand, UnknownVM
+from vmcontroller.ledger import Command, Ledger, Part
+from vmcontroller.outputs import Outputs
+from vmcontroller.wire.words import RU_FIELDS, STREAMS
+
+#: Octets of each stream that getCmdResults returns; getCmdOutput has the rest.
+MOST_OUTPUT = 16 * 1024 * 1024
+
+
+class Results:
+    """Reads the ledger and the stored output. ``live`` gives the last beacon's resources of a running command."""
+
+    def __init__(self, ledger: Ledger, outputs: Outputs, live: Any) -> None:
+        self._ledger = ledger
+        self._outputs = outputs
+        self._live = live
+
+    def parts(self, cmd_id: str, vm: str = "") -> list[Part]:
+        """The parts of a command, or the one at the VM of this name or id. UnknownCommand, NotInAudience."""
+        parts = self._ledger.parts(cmd_id)
+        if not parts:
+            raise UnknownCommand(f"no command has the id {cmd_id!r}; listCmds() names all that are known")
+        if not vm:
+            return parts
+        chosen = [part for part in parts if vm in (part.name, part.vm)]
+        if not chosen:
+            names = ", ".join(part.name for part in parts)
+            raise NotInAudience(f"{cmd_id} was not sent to {vm!r}; it was sent to {names}")
+        return chosen
+
+    def one(self, cmd_id: str, vm: str) -> Part:
+        """The one part that is meant; UnknownVM when there are several and none is named."""
+        parts = self.parts(cmd_id, vm)
+        if len(parts) > 1:
+            names = ", ".join(part.name for part in parts)
+            raise UnknownVM(f"{cmd_id} went to several VMs; name one of {names}")
+        return parts[0]
+
+    def waiting(self, cmd_id: str, vm: str = "") -> list[str]:
+        """The names of the VMs that have no outcome yet."""
+        return [part.name for part in self.parts(cmd_id, vm) if not part.ended]
+
+    def output(self, part: Part, stream: str, offset: int, length: int) -> bytes:
+        """Stored octets of a stream; they may be fewer than asked for."""
+        inline = self._ledger.inline(part.cmd_id, part.vm, stream)
+        if inline is not None:
+            return inline[offset : offset + length]
+        return self._outputs.read(part.cmd_id, part.vm, stream, offset, length)
+
+    def stored(self, part: Part, stream: str) -> int:
+        """How many octets of a stream are stored."""
+        inline = self._ledger.inline(part.cmd_id, part.vm, stream)
+        return len(inline) if inline is not None else self._outputs.length(part.cmd_id, part.vm, stream)
+
+    def result(self, part: Part) -> dict[str, Any]:
+        """The result dictionary of 2009, with what was added since."""
+        said = part.result
+        return {
+            "out": self.output(part, "out", 0, MOST_OUTPUT),
+            "err": self.output(part, "err", 0, MOST_OUTPUT),
+            "finished": part.state is State.EXITED,
+            "exitCodeOrSignal": said.get("exitCodeOrSignal", -1),
+            "resources": _resources(said.get("resources", {})),
+            "outcome": part.state.value,
+            "reason": said.get("reason", ""),
+            "started": said.get("started", 0.0),
+            "seconds": said.get("seconds", 0.0),
+            "left": said.get("left", 0),
+        }
+
+    def details(self, command: Command) -> dict[str, Any]:
+        """What was asked, and how far it is at each VM."""
+        request = command.request
+        return {
+            "cmdId": command.cmd_id,
+            "timestamp": command.asked,
+            "to": request.to,
+            "cmd": request.cmd,
+            "args": list(request.args),
+            "env": dict(request.env),
+            "path": request.path,
+            "fileForStdin": request.stdin.get("name", ""),
+            "limits": dict(request.limits),
+            "group": request.group,
+            "replay": request.replay,
+            "read": command.read,
+            "parts": {part.name: self._part(part) for part in self._ledger.parts(command.cmd_id)},
+        }
+
+    def _part(self, part: Part) -> dict[str, Any]:
+        resources = part.result.get("resources") or self._live(part.vm, part.cmd_id)
+        return {
+            "id": part.vm,
+            "state": part.state.value,
+            **{stream: self.stored(part, stream) for stream in STREAMS},
+            "outcome": part.state.value if part.ended else "",
+            "exitCodeOrSignal": part.result.get("exitCodeOrSignal", -1),
+            "reason": part.result.get("reason", ""),
+            "resources": dict(resources),
+        }
+
+
+def _resources(said: Mapping[str, float]) -> dict[str, float]:
+    return {**dict.fromkeys(RU_FIELDS, 0.0), **said}

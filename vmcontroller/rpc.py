@@ -1,0 +1,241 @@
+"""XML-RPC over HTTP for one local user: who may speak, how much, and how values travel.
+
+What the methods mean is no business of this file: it calls ``dispatch(name, arguments, cwd)``.
+Every request must bring the secret (HTTP Basic, any user name), a Host header of this machine, and text/xml:
+a web page that a volunteer visits can send neither of the last two on its own account.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import xmlrpc.client
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from twisted.internet.defer import ensureDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from vmcontroller.errors import VMControllerError
+from vmcontroller.wire.keys import same
+
+#: ``dispatch(method, arguments, cwd)``; it raises VMControllerError or xmlrpc.client.Fault.
+Dispatch = Callable[[str, Sequence[Any], str], Awaitable[Any]]
+
+# The codes that all XML-RPC servers share (specification of fault code interoperability).
+PARSE_ERROR, NO_METHOD, BAD_ARGUMENTS, INTERNAL_ERROR = -32700, -32601, -32602, -32603
+
+#: RFC 9110, 15.5.20; twisted.web has no name for it.
+MISDIRECTED_REQUEST = 421
+
+_LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+_ILLEGAL_IN_XML = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+# -- values
+
+
+def wrap(value: Any) -> Any:
+    """A value in the form that XML-RPC can carry: None is "", text that XML cannot hold is Binary.
+
+    Carriage returns count among what XML cannot hold, because a parser turns them into line feeds.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return _text_or_binary(value)
+    if isinstance(value, str):
+        illegal = _ILLEGAL_IN_XML.search(value)
+        return xmlrpc.client.Binary(value.encode("utf-8", "surrogateescape")) if illegal else str(value)
+    if isinstance(value, dict):
+        return {str(key): wrap(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [wrap(item) for item in value]
+    return value
+
+
+def _text_or_binary(value: bytes) -> Any:
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        return xmlrpc.client.Binary(value)
+    return xmlrpc.client.Binary(value) if _ILLEGAL_IN_XML.search(text) else text
+
+
+def unwrap(value: Any) -> Any:
+    """What a caller sent, with Binary as octets."""
+    if isinstance(value, xmlrpc.client.Binary):
+        return value.data
+    if isinstance(value, dict):
+        return {key: unwrap(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unwrap(item) for item in value]
+    return value
+
+
+class _Marshaller(xmlrpc.client.Marshaller):
+    """Writes integers past 32 bits as <i8>, the extension that XML-RPC readers know."""
+
+    dispatch: dict[Any, Callable[..., None]] = dict(xmlrpc.client.Marshaller.dispatch)
+
+    def dump_integer(self, value: int, write: Callable[[str], object]) -> None:
+        kind = "int" if -(2**31) <= value < 2**31 else "i8"
+        write(f"<value><{kind}>{value}</{kind}></value>\n")
+
+    dispatch[int] = dump_integer
+
+
+def _response(value: Any) -> bytes:
+    fault = isinstance(value, xmlrpc.client.Fault)
+    params = _Marshaller("utf-8").dumps(value if fault else (wrap(value),))
+    return f"<?xml version='1.0'?>\n<methodResponse>\n{params}</methodResponse>\n".encode()
+
+
+# -- requests
+
+
+class _BoundedRequest(Request):
+    """Refuses a body larger than the site's ``max_body`` before it is stored."""
+
+    site: Any
+    channel: Any
+    _octets = 0
+    _refused = False
+
+    def gotLength(self, length: int | None) -> None:
+        super().gotLength(length)
+        if length is not None and length > self.site.max_body:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self._octets += len(data)
+        if self._octets > self.site.max_body:
+            self._refuse()
+        if not self._refused:
+            super().handleContentChunk(data)
+
+    def _refuse(self) -> None:
+        if not self._refused:
+            self._refused = True
+            head = b"HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            self.channel.transport.write(head)
+            self.channel.transport.loseConnection()
+
+
+class RpcSite(Site):
+    """The HTTP server: /RPC2 and nothing else. ``max_body`` is in octets."""
+
+    requestFactory = _BoundedRequest
+
+    def __init__(self, dispatch: Dispatch, secret: str, max_body: int, reactor: Any) -> None:
+        root = Resource()
+        root.putChild(b"RPC2", RpcResource(dispatch, secret))
+        super().__init__(root, reactor=reactor)
+        self.max_body = max_body
+        self.displayTracebacks = False
+
+    def log(self, request: Any) -> None:
+        """No access log: every call of a busy wrapper would be a line."""
+
+
+class RpcResource(Resource):
+    """POST one call, get one response."""
+
+    isLeaf = True
+    log = Logger()
+
+    def __init__(self, dispatch: Dispatch, secret: str) -> None:
+        super().__init__()
+        self._dispatch = dispatch
+        self._secret = secret
+
+    def render_POST(self, request: Any) -> bytes | int:
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return _refuse(request, *refusal)
+        call = ensureDeferred(self._answer(request))
+        # A caller that hangs up while it waits needs no answer.
+        request.notifyFinish().addErrback(lambda _: call.cancel())
+        call.addErrback(self._unanswered)
+        return NOT_DONE_YET
+
+    def _refusal(self, request: Request) -> tuple[int, str] | None:
+        if not _is_local(request.getHeader("host") or ""):
+            return MISDIRECTED_REQUEST, "the Host header names another machine; call 127.0.0.1"
+        if not self._knows_secret(request.getHeader("authorization") or ""):
+            return http.UNAUTHORIZED, "the secret is missing or wrong; daemon.json in the state directory holds it"
+        if (request.getHeader("content-type") or "").partition(";")[0].strip() != "text/xml":
+            return http.UNSUPPORTED_MEDIA_TYPE, "an XML-RPC call has the Content-Type text/xml"
+        return None
+
+    def _knows_secret(self, header: str) -> bool:
+        scheme, _, code = header.partition(" ")
+        try:
+            said = base64.b64decode(code.strip(), validate=True).decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError):
+            return False
+        return scheme.lower() == "basic" and same(said.partition(":")[2], self._secret)
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            assert request.content is not None
+            value = await self._call(request.content.read(), _cwd(request))
+            body = _response(value)
+        except xmlrpc.client.Fault as fault:
+            body = _response(fault)
+        except VMControllerError as error:
+            body = _response(xmlrpc.client.Fault(error.code, wrap_text(str(error))))
+        request.setHeader(b"content-type", b"text/xml; charset=utf-8")
+        request.setHeader(b"content-length", b"%d" % len(body))
+        request.write(body)
+        request.finish()
+
+    async def _call(self, body: bytes, cwd: str) -> Any:
+        try:
+            if b"<!DOCTYPE" in body:
+                raise ValueError("a document type is not allowed")
+            arguments, method = xmlrpc.client.loads(body)
+        except Exception as error:  # the parser raises whatever a bad document leads it to
+            raise xmlrpc.client.Fault(PARSE_ERROR, wrap_text(f"this is no XML-RPC call: {error}")) from None
+        try:
+            return await self._dispatch(method or "", unwrap(list(arguments)), cwd)
+        except (VMControllerError, xmlrpc.client.Fault):
+            raise
+        except Exception:
+            self.log.failure("{method} failed in a way that nobody foresaw", method=method)
+            text = f"{method} failed in a way that nobody foresaw; daemon.log in the state directory has the details"
+            raise xmlrpc.client.Fault(INTERNAL_ERROR, text) from None
+
+    def _unanswered(self, failure: Failure) -> None:
+        self.log.debug("a call was not answered: {failure}", failure=failure.value)
+
+
+def wrap_text(text: str) -> str:
+    """A fault's text is always text: what XML cannot hold is shown escaped."""
+    return _ILLEGAL_IN_XML.sub(lambda sign: repr(sign.group())[1:-1], text)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return urlsplit(f"//{host}").hostname in _LOCAL_HOSTS
+    except ValueError:
+        return False
+
+
+def _cwd(request: Request) -> str:
+    query = parse_qs(urlsplit(request.uri.decode("latin-1")).query, encoding="utf-8", errors="surrogateescape")
+    return query.get("cwd", [""])[0]
+
+
+def _refuse(request: Request, code: int, why: str) -> bytes:
+    request.setResponseCode(code)
+    request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+    if code == http.UNAUTHORIZED:
+        request.setHeader(b"www-authenticate", b'Basic realm="vmcontroller"')
+    return f"{why}\n".encode()

@@ -1,0 +1,259 @@
+"""The composition root: every part of the daemon is made and tied to the others here, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocol
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from vmcontroller import __version__, chirpkeys
+from vmcontroller.api import Api
+from vmcontroller.api.commands import CommandMethods
+from vmcontroller.api.daemon import DaemonMethods
+from vmcontroller.api.files import FileMethods
+from vmcontroller.api.machines import MachineMethods
+from vmcontroller.broker import Broker
+from vmcontroller.config import Config
+from vmcontroller.controller import Controller
+from vmcontroller.door import Doors
+from vmcontroller.errors import BadConfiguration, BrokerFailed, PortTaken
+from vmcontroller.hypervisors import load
+from vmcontroller.leases import Leases
+from vmcontroller.ledger import Ledger
+from vmcontroller.machine import MachineState
+from vmcontroller.machines import Machines
+from vmcontroller.messaging import Messenger
+from vmcontroller.outputs import Outputs
+from vmcontroller.post import Post
+from vmcontroller.results import Results
+from vmcontroller.rpc import RpcSite
+from vmcontroller.statedir import StateDirectory
+from vmcontroller.transfers import Transfers
+from vmcontroller.wire.destinations import GuestDestinations, host_reads, host_writes
+from vmcontroller.wire.keys import passcode
+from vmcontroller.wire.words import Who
+
+LOOPBACK = "127.0.0.1"
+#: The daemon's own login at the embedded broker: no VM can have it, ids are in lower case.
+HOST_LOGIN = "HOST"
+#: Seconds that the broker has to let the daemon in.
+BROKER_PATIENCE = 30.0
+#: Seconds in which somebody must open a lease with a daemon that lives while it is leased.
+FIRST_LEASE_PATIENCE = 60.0
+
+
+class Daemon:
+    """The host daemon of one state directory. ``stop_asked(save)`` is called when a caller wants it to end."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        wall: Callable[[], float],
+        config: Config,
+        state: StateDirectory,
+        stop_asked: Callable[[bool], None],
+    ) -> None:
+        self._reactor = reactor
+        self._config = config
+        self._state = state
+        self._stop_asked = stop_asked
+        self._started = reactor.seconds()
+        self._ports: list[IListeningPort] = []
+        self._ledger = Ledger(state.ledger)
+        self.id = self._ledger.fact("id", secrets.token_hex(4))
+        self._outputs = Outputs(state.commands, self._in_thread, config.min_free_disk)
+        self._post = Post(self.id, self._group_of)
+        self._controller = Controller(reactor, wall, self._ledger, self._outputs, self._post, grace=config.guests.grace)
+        self._post.hear = self._controller.heard
+        self._broker = Broker(reactor)
+        self._doors = Doors(reactor, self._secret_of, self._guest_address, self._open_broker)
+        self._hypervisor = load(config.hypervisor)(reactor, state.path, self.id)
+        self._machines = Machines(
+            self._hypervisor,
+            self._ledger,
+            self._controller,
+            self._doors,
+            make_key=self._make_key,
+            admit=self._admit,
+            dismiss=self._broker.forbid,
+            seed={"daemon": self.id, "beaconInterval": config.guests.beacon_interval, "broker": ""},
+        )
+        self._leases = Leases(reactor, self._ledger, self._save, self._last_lease_gone)
+        self._transfers = Transfers(self._controller.waiters)
+        self._expiry = LoopingCall(self._controller.expire)
+        self._expiry.clock = reactor
+        self._messenger: Messenger | None = None
+
+    # -- what the parts need of each other
+
+    def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *arguments)
+
+    def _group_of(self, vm: str) -> str | None:
+        guest = self._ledger.guest(vm)
+        return None if guest is None else guest.group
+
+    def _secret_of(self, vm: str) -> str:
+        guest = self._ledger.guest(vm)
+        return "" if guest is None else guest.secret
+
+    async def _guest_address(self, vm: str) -> Any:
+        return await self._hypervisor.guestAddress(vm)
+
+    async def _make_key(self) -> tuple[str, str]:
+        key = await self._in_thread(chirpkeys.make)
+        return key.private, key.public
+
+    def _admit(self, vm: str) -> None:
+        """Let a guest use its own three destinations, and no other."""
+        guest = self._ledger.guest(vm)
+        assert guest is not None
+        its = GuestDestinations(self.id, guest.group, vm)
+        self._broker.allow(vm, passcode(guest.secret), read=(its.inbox, its.everybody), write=(its.outbox,))
+
+    def _open_broker(self) -> IProtocol:
+        protocol: IProtocol = self._broker.factory.buildProtocol(None)
+        return protocol
+
+    async def _save(self, vm: str) -> None:
+        machine = await self._machines.find(vm)
+        if machine.state in (MachineState.RUNNING, MachineState.PAUSED):
+            await self._machines.stop(vm, "saveState")
+
+    def _last_lease_gone(self) -> None:
+        if self._config.while_leased:
+            self._stop_asked(True)
+
+    def _first_lease_due(self) -> None:
+        if not self._leases.count():
+            self._stop_asked(True)
+
+    # -- life
+
+    async def start(self) -> dict[str, Any]:
+        """Begin to serve; returns what stands in daemon.json. What fails is told before anything is half started."""
+        await self._connect_broker()
+        await self._machines.open()
+        self._leases.take_up()
+        address = await self._serve()
+        self._expiry.start(self._config.guests.grace / 6, now=False)
+        if self._config.while_leased:
+            self._reactor.callLater(FIRST_LEASE_PATIENCE, self._first_lease_due)
+        self._state.announce(address)
+        return address
+
+    async def _connect_broker(self) -> None:
+        settings = self._config.broker
+        if settings.url != "embedded":
+            raise BadConfiguration(f"broker.url is {settings.url!r}; only 'embedded' is served yet")
+        secret = secrets.token_hex(32)
+        self._broker.allow(HOST_LOGIN, secret, read=(host_reads(self.id),), write=(host_writes(self.id),))
+        port = await self._listen(settings.port, self._broker.factory, "broker.port")
+        up: Deferred[None] = Deferred()
+        self._messenger = Messenger(
+            self._reactor,
+            HostnameEndpoint(self._reactor, LOOPBACK, port),
+            HOST_LOGIN,
+            secret,
+            "/",
+            [host_reads(self.id)],
+            on_up=lambda: self._broker_up(up),
+            on_message=self._post.arrived,
+            on_down=lambda reason: self.log.warn("the broker is gone: {reason}", reason=reason),
+        )
+        self._post.sender = self._messenger
+        self._messenger.startService()
+        up.addTimeout(BROKER_PATIENCE, self._reactor)
+        try:
+            await up
+        except TimeoutError:
+            raise BrokerFailed(f"the broker did not let the daemon in within {BROKER_PATIENCE:g} s") from None
+
+    def _broker_up(self, first: Deferred[None]) -> None:
+        if not first.called:
+            first.callback(None)
+        for group in {guest.group for guest in self._ledger.guests()}:
+            self._post.say_all(group, Who())
+
+    async def _serve(self) -> dict[str, Any]:
+        secret = secrets.token_urlsafe(24)
+        site = RpcSite(self._api().dispatch, secret, self._config.xmlrpc.max_body, self._reactor)
+        port = await self._listen(self._config.xmlrpc.port, site, "xmlrpc.port")
+        return {
+            "url": f"http://vmcontroller:{secret}@{LOOPBACK}:{port}/RPC2",
+            "secret": secret,
+            "port": port,
+            "pid": os.getpid(),
+            "id": self.id,
+            "version": __version__,
+        }
+
+    def _api(self) -> Api:
+        results = Results(self._ledger, self._outputs, self._live_resources)
+        facts = {
+            "id": self.id,
+            "hypervisor": self._config.hypervisor,
+            "broker": self._config.broker.url,
+            "stateDir": str(self._state.path),
+        }
+        return Api(
+            [
+                MachineMethods(self._machines, self._controller, self._leases, self._reactor),
+                CommandMethods(self._machines, self._controller, self._ledger, results),
+                FileMethods(self._reactor, self._machines, self._ledger, self._transfers),
+                DaemonMethods(
+                    self._machines,
+                    self._controller,
+                    self._ledger,
+                    self._leases,
+                    facts,
+                    uptime=lambda: self._reactor.seconds() - self._started,
+                    stop=self._stop_asked,
+                ),
+            ]
+        )
+
+    def _live_resources(self, vm: str, cmd_id: str) -> Any:
+        guest = self._controller.guests.get(vm)
+        return {} if guest is None else guest.beacon.commands.get(cmd_id, {})
+
+    async def _listen(self, port: int, factory: Any, setting: str) -> int:
+        try:
+            listening = await TCP4ServerEndpoint(self._reactor, port, interface=LOOPBACK).listen(factory)
+        except CannotListenError as error:
+            why = getattr(error.socketError, "strerror", None) or error.socketError
+            raise PortTaken(
+                f"port {port} of {LOOPBACK} cannot be used: {why}; set {setting} to another, or to 0"
+            ) from None
+        self._ports.append(listening)
+        return int(listening.getHost().port)
+
+    async def stop(self, save: bool) -> None:
+        """End: no new call is taken, transfers are cancelled, VMs saved or left running, the state directory freed."""
+        self._leases.stop()
+        self._transfers.cancel_all()
+        self._controller.close()
+        if self._expiry.running:
+            self._expiry.stop()
+        for port in self._ports:
+            await port.stopListening()
+        try:
+            await self._machines.close(save)
+        finally:
+            if self._messenger is not None:
+                await maybeDeferred(self._messenger.stopService)  # type: ignore[arg-type]
+            self._broker.close()
+            self._outputs.close()
+            self._ledger.close()
+            self._state.release()
