@@ -1,0 +1,1 @@
+"""Jobs that show what a job.xml can do, and the demo that runs them."""

@@ -1,0 +1,127 @@
+"""``python -m job_xml.examples.demo``, which is ``make demo``: one command runs a physics job in a VM."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import fetch, report
+from .play import Times, play
+from .screen import Screen
+from .stage import Stage
+from .stop import Stop
+
+EXAMPLES = Path(__file__).parents[1]
+RESULTS = ("result.json", "distribution.txt", "stdout.txt")
+LOGS = ("stderr.txt", "stderr_program.txt")
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+
+
+@dataclass(frozen=True)
+class Example:
+    """A job that can be played: where it lies, what it is, and files that it needs besides, by the job's names."""
+
+    directory: Path
+    what: str
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+def alice(wheel: Path) -> Example:
+    """The physics job."""
+    what = f"proton-proton collisions at 13 TeV, with {wheel.name.split('-cp')[0]}"
+    return Example(EXAMPLES / "alice", what, {"pythia8mc.whl": wheel})
+
+
+ISING = Example(EXAMPLES / "python", "the two-dimensional Ising model, which needs nothing but Python")
+
+
+class Demo:
+    """One run of the demo."""
+
+    def __init__(self, options: argparse.Namespace, screen: Screen, stop: Stop) -> None:
+        self._options = options
+        self._screen = screen
+        self._stop = stop
+
+    def run(self) -> int:
+        """Play, and leave nothing behind; the exit code."""
+        self._screen.heading("VM Controller: one job.xml, all the way into a VM and back")
+        self._screen.line()
+        with Stage() as stage:
+            code = self._perform(stage)
+            self._screen.line()
+        interrupted = "Interrupted. " if self._stop.asked else ""
+        self._screen.line(f"{interrupted}The VM, the daemon and all their files are gone.")
+        return INTERRUPTED if self._stop.asked else code
+
+    def _perform(self, stage: Stage) -> int:
+        times = Times(self._screen.seconds())
+        example = self._choose(stage, times)
+        if self._stop.asked:
+            return INTERRUPTED
+        self._screen.phase("job", f"{example.what}: {os.path.relpath(example.directory)}/job.xml")
+        stage.lay_out(example.directory, example.files)
+        code = play(stage, self._stop, self._screen, times, self._options.passthrough)
+        if not self._stop.asked:
+            self._tell(stage, code, times)
+        return code
+
+    def _choose(self, stage: Stage, times: Times) -> Example:
+        """The example that was asked for; the second one where PYTHIA cannot be had."""
+        if self._options.example == "python":
+            return ISING
+        times.begin("fetch", self._screen.seconds())
+        self._screen.phase("fetch", "PYTHIA 8, a wheel of 30 MB, once")
+        try:
+            return alice(fetch.wheel(self._options.cache or stage.temporary, self._stop))
+        except fetch.NoWheel as problem:
+            self._screen.phase("fetch", f"no wheel for this Python, or no way to the package index: {problem}")
+            self._screen.phase("fetch", "so the second example runs instead")
+            return ISING
+
+    def _tell(self, stage: Stage, code: int, times: Times) -> None:
+        if code:
+            self._failed(stage, code)
+        else:
+            report.results(self._screen, stage.slot)
+        report.times(self._screen, times.seconds)
+        if self._options.keep:
+            self._keep(stage.slot, self._options.keep)
+
+    def _failed(self, stage: Stage, code: int) -> None:
+        self._screen.heading(f"vmwrapper ended with {code}. What it and the program said last:")
+        for path in (stage.log, *(stage.slot / name for name in LOGS)):
+            for line in path.read_text(errors="replace").splitlines()[-10:] if path.exists() else ():
+                self._screen.line(f"  {path.name}: {line}")
+
+    def _keep(self, slot: Path, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        for path in filter(Path.exists, (slot / name for name in RESULTS)):
+            shutil.copyfile(path, directory / path.name)
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--example", choices=("alice", "python"), default="alice", help="which example to run")
+    parser.add_argument("--cache", type=Path, help="directory that keeps PYTHIA's wheel for the next time")
+    parser.add_argument("--keep", type=Path, help="directory for the result files, which are removed otherwise")
+    parser.add_argument("passthrough", nargs="*", help="after --: arguments for the program, such as --events 2000")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo on standard output."""
+    options, stop = parse(argv), Stop()
+    stop.install()
+    return Demo(options, Screen(sys.stdout, time.monotonic), stop).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
