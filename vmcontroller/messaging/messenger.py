@@ -88,7 +88,7 @@ class Messenger(Service):
         """Speak on a connection that another protocol opened; ``leftover`` are octets that it has read too far."""
         client = self._take(self._new_client())
         transport.protocol = client
-        client.makeConnection(transport)  # type: ignore[no-untyped-call]
+        client.makeConnection(transport)
         if leftover:
             client.dataReceived(leftover)
 
@@ -96,12 +96,12 @@ class Messenger(Service):
 
     def startService(self) -> None:
         """Dial, if there is an endpoint to dial."""
-        super().startService()  # type: ignore[no-untyped-call]
+        super().startService()
         self._dial()
 
     def stopService(self) -> Deferred[None]:
         """Hang up after what was sent; fires when the connection is gone."""
-        super().stopService()  # type: ignore[no-untyped-call]
+        super().stopService()
         if self._redial is not None and self._redial.active():
             self._redial.cancel()
         if self._dialling is not None:

@@ -52,7 +52,7 @@ class FrameLimits:
         return (self.headers + 1) * self.line
 
 
-class Frame(stomper.Frame):  # type: ignore[misc]  # stomper has no types
+class Frame(stomper.Frame):
     """stomper's frame with a body of octets: ``cmd`` is one of stomper's commands, ``headers`` maps text to text.
 
     stomper.FrameError when ``cmd`` is no command.
