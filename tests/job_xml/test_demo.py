@@ -27,7 +27,7 @@ SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sle
 class Terminal(io.StringIO):
     """A terminal that keeps what is written."""
 
-    encoding = "utf-8"  # type: ignore[assignment]
+    encoding = "utf-8"
 
     def isatty(self) -> bool:
         return True
