@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 #: What the stock wrapper has room for, in octets and in arguments.
@@ -71,22 +71,34 @@ def resolve_words(text: str, resolve: Callable[[str], str]) -> str:
     return " ".join(resolve(word) if word.startswith("./") else word for word in text.split())
 
 
-def split(text: str) -> list[str]:
-    """The arguments in a command line: parse_command_line of lib/str_util.cpp, on the first MOST_OCTETS octets.
+@dataclass(frozen=True)
+class Word:
+    """One argument in a command line: its ``quote`` is "" or the character around it, ``end`` is where it ended."""
 
-    A quote starts a quoted word only at a word's start, and nothing escapes it. The octet after it is not looked at,
-    so that ``''`` is not an empty word: it swallows what follows up to the next quote.
+    text: str
+    quote: str
+    closed: bool
+    end: int
+
+
+def words(line: str) -> Iterator[Word]:
+    """The words of a command line: parse_command_line of lib/str_util.cpp.
+
+    A quote starts a quoted word only at a word's start, and nothing escapes it. The character after it is not looked
+    at, so that ``''`` is not an empty word: it swallows what follows up to the next quote.
     """
-    line = os.fsdecode(os.fsencode(text)[:MOST_OCTETS])
-    arguments: list[str] = []
     position = _past_space(line, 0)
     while position < len(line):
-        quoted = line[position] in _QUOTES
-        start = position + 1 if quoted else position
-        end = _end_of_quoted(line, start) if quoted else _end_of_word(line, start)
-        arguments.append(line[start:end])
+        quote = line[position] if line[position] in _QUOTES else ""
+        start = position + len(quote)
+        end = _end_of_quoted(line, start) if quote else _end_of_word(line, start)
+        yield Word(line[start:end], quote, end < len(line), end)
         position = _past_space(line, end + 1)
-    return arguments
+
+
+def split(text: str) -> list[str]:
+    """The arguments in a command line, of which the stock wrapper takes the first MOST_OCTETS octets."""
+    return [word.text for word in words(os.fsdecode(os.fsencode(text)[:MOST_OCTETS]))]
 
 
 def _past_space(line: str, position: int) -> int:

@@ -6,6 +6,8 @@ elements after a mistake are read from there. So each method here takes exactly 
 
 from __future__ import annotations
 
+import re
+
 from job_xml import stock
 from job_xml.elements import Element, Type
 from job_xml.problems import shown
@@ -13,6 +15,7 @@ from job_xml.stock import End, Kind, Scanner, Token
 
 Value = str | bool | int | float
 
+_DECIMAL = re.compile(rb"(0|[1-9][0-9]{0,17})\Z")
 _TEXTS = (Type.TEXT, Type.NAME)
 _FLAGS = (Type.FLAG, Type.SWITCH)
 
@@ -86,10 +89,18 @@ def _nothing(element: Element) -> int:
 
 
 def _converted(element: Element, octets: bytes) -> int | float:
-    value = stock.integer(octets) if element.type is Type.INTEGER else stock.number(octets)
+    value = _integer(element, octets) if element.type is Type.INTEGER else stock.number(octets)
     if value is None:
         raise Ignored(f"is {shown(text(octets))}")
-    return stock.narrowed(value) if isinstance(value, int) else value
+    return value
+
+
+def _integer(element: Element, octets: bytes) -> int | None:
+    """The stock wrapper takes 010 for 8, and cuts what is too long; a VM's numbers are decimal and whole."""
+    if element.of_vm:
+        return int(octets) if _DECIMAL.match(octets) else None
+    value = stock.integer(octets)
+    return None if value is None else stock.narrowed(value)
 
 
 def _next(scanner: Scanner, room: int = stock.TAG_ROOM) -> Token:

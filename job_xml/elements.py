@@ -12,6 +12,8 @@ from enum import Enum, StrEnum
 
 from job_xml.stock import LONG_ROOM, SHORT_ROOM
 
+_ANY = float("inf")
+
 
 class Type(Enum):
     """How an element's content is read; the value is what to write."""
@@ -57,15 +59,13 @@ class Element:
         if self.range is None:
             return text
         least, most = self.range
-        return f"{text} from {least:g} on" if most == float("inf") else f"{text} from {least:g} to {most:g}"
+        return f"{text} from {least:.0f} on" if most == _ANY else f"{text} from {least:.0f} to {most:.0f}"
 
 
 def table(*elements: Element) -> Mapping[str, Element]:
     """Elements by their names, in the order of the reference page."""
     return {element.name: element for element in elements}
 
-
-_ANY = float("inf")
 
 TASK = table(
     Element(
