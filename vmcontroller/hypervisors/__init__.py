@@ -1,0 +1,9 @@
+"""The plugins: each drives one kind of virtual machine through IHypervisor, and none knows another.
+
+A plugin may import vmcontroller.interfaces, machine, errors and wire, and nothing else of the daemon.
+How to add one: docs/reference/plugins.md.
+"""
+
+from vmcontroller.hypervisors.loader import load
+
+__all__ = ["load"]

@@ -1,0 +1,231 @@
+"""One machine: its directory, its agent's processes, and the verbs that move it from state to state.
+
+What stands in the record is what is so: it is written before a freeze and after a start, so that the next daemon
+finds after any crash what it has to go on with.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from vmcontroller.errors import UnknownVM
+from vmcontroller.hypervisors.process import files, proc, snapshots, watch
+from vmcontroller.hypervisors.process.launch import IProcessReactor, Launcher
+from vmcontroller.hypervisors.process.record import Home, Record, Running
+from vmcontroller.hypervisors.process.tree import Tree
+from vmcontroller.hypervisors.process.verb import verb
+from vmcontroller.machine import GuestAddress, MachineState, Snapshot
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RUNNING, PAUSED = MachineState.RUNNING, MachineState.PAUSED
+OFF = (MachineState.POWERED_OFF, MachineState.SAVED, MachineState.ABORTED)
+ON = (RUNNING, PAUSED)
+
+
+@dataclass(frozen=True)
+class Host:
+    """What all machines share. ``wall`` gives seconds since the epoch."""
+
+    reactor: IProcessReactor
+    launcher: Launcher
+    wall: Callable[[], float]
+
+    def in_thread(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Deferred[R]:
+        """Do what blocks elsewhere."""
+        return deferToThreadPool(self.reactor, self.reactor.getThreadPool(), work, *args, **kwargs)
+
+
+class ProcessMachine:
+    """A VM that is a guest agent with all the processes that it started."""
+
+    log = Logger()
+
+    def __init__(self, host: Host, home: Home, record: Record) -> None:
+        self.record = record
+        self.home = home
+        self.lock = DeferredLock()
+        self.meanwhile: MachineState | None = None
+        self.removed = False
+        self._host = host
+        self._tree = Tree({"VMCONTROLLER_OWNER": record.owner, "VMCONTROLLER_ID": record.id})
+        self._unwatch: Callable[[], None] = lambda: None
+
+    @property
+    def state(self) -> MachineState:
+        """The state that others see."""
+        return self.meanwhile or self.record.state
+
+    @property
+    def address(self) -> GuestAddress | None:
+        """Where the agent listens, or None while it does not run."""
+        running = self.record.running
+        if running is None or self.record.state is not RUNNING:
+            return None
+        return GuestAddress("127.0.0.1", running.door_port, running.chirp_port)
+
+    # -- verbs
+
+    @verb(OFF, MachineState.STARTING)
+    async def start(self) -> None:
+        await self._boot()
+
+    @verb(ON, MachineState.STOPPING)
+    async def powerOff(self) -> None:
+        await self._cut_power(MachineState.POWERED_OFF)
+
+    @verb((RUNNING,))
+    async def shutdown(self) -> None:
+        await self._note(button=True)
+        agent = self.record.running and watch.process_of(self.record.running)
+        if agent:
+            proc.send(agent, signal.SIGTERM)
+
+    @verb((RUNNING,), MachineState.STARTING)
+    async def reset(self) -> None:
+        await self._cut_power(MachineState.POWERED_OFF)
+        await self._boot()
+
+    @verb((RUNNING,))
+    async def pause(self) -> None:
+        await self._freeze(PAUSED)
+
+    @verb((PAUSED,))
+    async def resume(self) -> None:
+        await self._thaw()
+
+    @verb(ON, MachineState.SAVING)
+    async def saveState(self) -> None:
+        await self._cut_power(MachineState.SAVED)
+
+    @verb((MachineState.SAVED,), MachineState.DISCARDING)
+    async def discardState(self) -> None:
+        await self._note(state=MachineState.POWERED_OFF)
+
+    @verb()
+    async def takeSnapshot(self, name: str, description: str) -> None:
+        frozen = self.record.state is RUNNING
+        if frozen:
+            await self._freeze(RUNNING)
+        try:
+            await self._host.in_thread(snapshots.take, self.home, name, description, self._host.wall())
+        finally:
+            if frozen:
+                await self._thaw()
+
+    @verb(OFF, MachineState.RESTORING)
+    async def restoreSnapshot(self, name: str) -> None:
+        await self._host.in_thread(snapshots.restore, self.home, name)
+        await self._note(state=MachineState.POWERED_OFF)
+
+    @verb()
+    async def deleteSnapshot(self, name: str) -> None:
+        await self._host.in_thread(snapshots.delete, self.home, name)
+
+    @verb()
+    async def listSnapshots(self) -> list[Snapshot]:
+        return await self._host.in_thread(snapshots.listed, self.home)
+
+    @verb()
+    async def getStats(self) -> dict[str, float]:
+        return await self._host.in_thread(self._tree.usage)
+
+    @verb(meanwhile=MachineState.STOPPING)
+    async def remove(self) -> None:
+        """Stop it, and remove all that belongs to it."""
+        await self._cut_power(MachineState.POWERED_OFF)
+        try:
+            await self._host.in_thread(files.discard, self.home.path, self.record.owner)
+        finally:
+            self.removed = not self.home.path.exists()
+
+    # -- when the daemon comes and goes
+
+    @verb()
+    async def recover(self) -> None:
+        """Take up a machine of an earlier daemon as that left it, or as a crash left it."""
+        await self._host.in_thread(snapshots.finish, self.home)
+        running = self.record.running
+        if running is None or not watch.process_of(running):
+            await self._cut_power(self._state_after_end() if running else self.record.state)
+            return
+        self._watch(running)
+        if self.record.state is PAUSED:
+            await self._host.in_thread(self._tree.freeze)
+        elif self.record.held is not None:
+            await self._thaw()
+
+    @verb()
+    async def leave(self, stop: bool) -> None:
+        """Let it run on by itself, or put it away first."""
+        try:
+            if stop and self.record.state in ON:
+                await self._cut_power(MachineState.SAVED)
+        finally:
+            self._unwatch()
+
+    # -- how they do it
+
+    async def _boot(self) -> None:
+        try:
+            running = await self._host.launcher.launch(self.home, self._tree.marks)
+            await self._note(state=RUNNING, running=running, button=False)
+        except Exception:
+            await self._host.in_thread(self._tree.kill)
+            raise
+        self._watch(running)
+
+    async def _cut_power(self, state: MachineState) -> None:
+        running = self.record.running
+        await self._host.in_thread(self._tree.kill)
+        self._unwatch()
+        if running:
+            watch.reap(running)
+        # So it is now, even if it cannot be written down.
+        self.record = replace(self.record, state=state, running=None, held=None, button=False)
+        await self._note()
+
+    async def _freeze(self, state: MachineState) -> None:
+        held = await self._host.in_thread(self._tree.stopped)
+        await self._note(state=state, held=tuple(held))
+        try:
+            await self._host.in_thread(self._tree.freeze)
+        except Exception:
+            await self._thaw()
+            raise
+
+    async def _thaw(self) -> None:
+        await self._host.in_thread(self._tree.thaw, self.record.held or ())
+        await self._note(state=RUNNING, held=None)
+
+    async def _note(self, **changes: Any) -> None:
+        record = replace(self.record, **changes)
+        await self._host.in_thread(self.home.save, record)
+        self.record = record
+
+    def _watch(self, running: Running) -> None:
+        self._unwatch = watch.watch(self._host.reactor, running, lambda: self._ended(running))
+
+    def _ended(self, running: Running) -> None:
+        self._agent_ended(running).addErrback(self._not_cleared)
+
+    @verb()
+    async def _agent_ended(self, running: Running) -> None:
+        if self.record.running == running:
+            await self._cut_power(self._state_after_end())
+
+    def _not_cleared(self, failure: Failure) -> None:
+        if not failure.check(UnknownVM):
+            self.log.failure("clearing up after the agent of {name}", failure, name=self.record.name)
+
+    def _state_after_end(self) -> MachineState:
+        return MachineState.POWERED_OFF if self.record.button else MachineState.ABORTED
