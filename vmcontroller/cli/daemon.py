@@ -6,8 +6,9 @@ The daemon itself is imported when it is to run in this process, and only then: 
 from __future__ import annotations
 
 import os
-import time
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,10 +43,22 @@ def run_daemon(session: Session) -> int:
         return _background(session)
     if session.arguments.detach and hasattr(os, "fork") and os.fork():
         os._exit(0)
-    config = _config(session.arguments)
-    from vmcontroller.daemon import run  # noqa: PLC0415 — it imports the reactor
+    with _telling(session.arguments.ready_fd):
+        config = _config(session.arguments)
+        from vmcontroller.daemon import run  # noqa: PLC0415 — what it imports makes every other verb slow
 
-    return int(run(config, session.arguments.ready_fd) or 0)
+        return run(config, session.arguments.ready_fd)
+
+
+@contextmanager
+def _telling(ready_fd: int | None) -> Iterator[None]:
+    """What is wrong with the settings is told to who waits for the daemon, too."""
+    try:
+        yield
+    except VMControllerError as error:
+        if ready_fd is not None:
+            os.write(ready_fd, f"error {error.code} {error}\n".encode())
+        raise
 
 
 def _background(session: Session) -> int:
@@ -58,15 +71,10 @@ def _background(session: Session) -> int:
 
 
 def _config(arguments: Namespace) -> Config:
-    """The settings in force, the state directory among them. What is wrong is told to who waits, too."""
-    try:
-        path = Path(arguments.config) if arguments.config else None
-        config = load(path, os.environ, _settings(arguments))
-        return replace(config, state_dir=_home(config))
-    except VMControllerError as error:
-        if arguments.ready_fd is not None:
-            os.write(arguments.ready_fd, f"error {error.code} {error}\n".encode())
-        raise
+    """The settings in force, the state directory among them."""
+    path = Path(arguments.config) if arguments.config else None
+    config = load(path, os.environ, _settings(arguments))
+    return replace(config, state_dir=_home(config))
 
 
 def _settings(arguments: Namespace) -> dict[str, str]:
@@ -98,9 +106,6 @@ def stop_daemon(session: Session) -> None:
     """Ask it to stop and wait until it is gone."""
     with session.connect() as api:
         api.call("stopDaemon", not session.arguments.leave_vms)
-    deadline = time.monotonic() + STOP_SECONDS
-    while client.find(session.state_dir):
-        if time.monotonic() > deadline:
-            raise BadState(f"the daemon still runs after {STOP_SECONDS:g} s; {client.LOG_FILE} says what it does")
-        time.sleep(0.05)
+    if not client.await_stopped(session.state_dir, api.address, STOP_SECONDS):
+        raise BadState(f"the daemon still runs after {STOP_SECONDS:g} s; {client.LOG_FILE} says what it does")
     session.show({"stopped": True}, "")

@@ -27,6 +27,7 @@ LOG_FILE = "daemon.log"
 #: Seconds in which a daemon that is there answers, and in which a new one is ready.
 PROBE_SECONDS = 5.0
 START_SECONDS = 30.0
+LOOK_SECONDS = 0.05
 
 
 def default_state_dir() -> Path:
@@ -79,6 +80,16 @@ def _written(path: Path) -> Address | None:
         raise StateDirectoryUnusable(f"{path} belongs to another user; choose another with --state-dir") from None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def await_stopped(state_dir: Path | str, address: Address, timeout: float) -> bool:
+    """Wait until this daemon has taken its address away, its last deed; False after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while _written(Path(state_dir) / ADDRESS_FILE) == address:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
 
 
 def start(state_dir: Path | str, arguments: Sequence[str] = ()) -> Address:
@@ -175,5 +186,5 @@ def _await_found(home: Path, deadline: float) -> Address:
         address = find(home)
         if address:
             return address
-        time.sleep(0.05)
+        time.sleep(LOOK_SECONDS)
     raise NotRunning(f"no daemon answered within {START_SECONDS:g} s; {home / LOG_FILE} says more")
