@@ -26,17 +26,20 @@ def make() -> ChirpKey:
     return _halves(rsa.generate_private_key(public_exponent=65537, key_size=BITS))
 
 
-def load(private: str) -> ChirpKey:
-    """The key that ``private``, text in PEM, is one half of. ValueError when it is no RSA key."""
+def load(private: str) -> rsa.RSAPrivateKey:
+    """The key that is written in PEM in ``private``. ValueError when it is no RSA key."""
     key = serialization.load_pem_private_key(private.encode(), None)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ValueError("a Chirp key must be an RSA key")
-    return _halves(key)
+    return key
+
+
+def public_half(key: rsa.RSAPrivateKey) -> str:
+    """The public half as PEM (SubjectPublicKeyInfo)."""
+    encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(encoding, form).decode()
 
 
 def _halves(key: rsa.RSAPrivateKey) -> ChirpKey:
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return ChirpKey(private.decode(), public.decode())
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return ChirpKey(key.private_bytes(encoding, form, serialization.NoEncryption()).decode(), public_half(key))

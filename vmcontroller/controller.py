@@ -35,8 +35,8 @@ PATIENCE = 5.0
 class Speaker(Protocol):
     """Where words go out. What cannot be said now is dropped: every word that matters is repeated."""
 
-    def say(self, vm: str, word: Word) -> None:
-        """To one guest."""
+    def say(self, vm: str, word: Word, session: int) -> None:
+        """To one guest, in this session."""
 
     def say_all(self, group: str, word: Word) -> None:
         """To every guest of a group."""
@@ -63,7 +63,7 @@ class Controller:
         self._speaker = speaker
         self.guests = Guests(grace)
         self.waiters = Waiters(clock)
-        self._intake = Intake(ledger, outputs, speaker.say, self._changed)
+        self._intake = Intake(ledger, outputs, self._say, self._changed)
         self._repeats = Repeats(clock)
         self._sessions: dict[str, Sessions] = {}
         self._pumps: dict[tuple[str, str], StdinPump] = {}
@@ -87,14 +87,28 @@ class Controller:
 
     # -- hearing
 
-    def heard(self, vm: str, word: Word) -> None:
-        """A guest said this. ``vm`` is who the broker let speak there."""
+    def heard(self, vm: str, word: Word, session: int) -> None:
+        """A guest said this, in this session. ``vm`` is who the broker let speak there."""
         hear = self._hear.get(type(word))
         if hear is None:
-            self._speaker.say(vm, words.Aint(word.WORD, "a guest does not say this to a host"))
+            self._say(vm, words.Aint(word.WORD, "a guest does not say this to a host"))
         elif self._ledger.guest(vm) is not None:
             self.guests.heard(vm, self._clock.seconds())
-            hear(vm, word)
+            self._confirmed(vm, session)
+            if not words.is_void(word, session, self._sessions_of(vm).confirmed):
+                hear(vm, word)
+
+    def _confirmed(self, vm: str, session: int) -> None:
+        """Whoever speaks in an offered session has written it down."""
+        sessions = self._sessions_of(vm)
+        offer = sessions.confirm(session)
+        if offer is not None:
+            self._join(vm, offer)
+        elif session > sessions.confirmed and not self._repeats.running(("who", vm)):
+            self.ask_who(vm)  # we offered it before we restarted, and have forgotten its HELLO
+
+    def _say(self, vm: str, word: Word) -> None:
+        self._speaker.say(vm, word, self._sessions_of(vm).confirmed)
 
     def _heard_hello(self, vm: str, hello: words.Hello) -> None:
         guest = self._ledger.guest(vm)
@@ -107,7 +121,7 @@ class Controller:
             self._ledger.note_rolled_offer(vm, offer.session)
         proof = keys.welcome_proof(guest.secret, vm, hello.nonce, offer.session)
         said = verdicts(self._ledger, self._outputs, vm, offer)
-        self._speaker.say(vm, words.Welcome(offer.session, hello.nonce, proof, self._wall(), said))
+        self._say(vm, words.Welcome(offer.session, hello.nonce, proof, self._wall(), said))
 
     def _sessions_of(self, vm: str) -> Sessions:
         if vm not in self._sessions:
@@ -122,7 +136,7 @@ class Controller:
 
     def _heard_still_alive(self, vm: str, word: words.StillAlive) -> None:
         if not self.guests.heard(vm, self._clock.seconds(), word):
-            self._speaker.say(vm, words.Who())
+            self._say(vm, words.Who())
 
     def _heard_pong(self, vm: str, word: words.Pong) -> None:
         asked = self._pings.pop((vm, word.ping_id), None)
@@ -140,11 +154,7 @@ class Controller:
             self.waiters.notify(("cmd", word.cmd_id))
 
     def _heard_ack(self, vm: str, word: words.CmdAck) -> None:
-        if word.of == "session":
-            offer = self._sessions_of(vm).confirm(word.offset)
-            if offer is not None:
-                self._join(vm, offer)
-        elif word.of == "signal":
+        if word.of == "signal":
             self._repeats.stop(("signal", word.signal_id))
             self._ledger.remove_signal(word.signal_id)
         elif word.of == STDIN and (word.cmd_id, vm) in self._pumps:
@@ -174,7 +184,7 @@ class Controller:
 
     def ask_who(self, vm: str) -> None:
         """Ask a guest for HELLO until it joins anew: we have restarted, or a snapshot was taken."""
-        self._repeats.start(("who", vm), lambda: self._speaker.say(vm, words.Who()), wait=PATIENCE)
+        self._repeats.start(("who", vm), lambda: self._say(vm, words.Who()), wait=PATIENCE)
 
     def holding(self, vm: str) -> list[tuple[str, State, int, int]]:
         """What a snapshot taken now holds: each open command, its state, the octets of out and err that are here."""
@@ -249,7 +259,7 @@ class Controller:
 
     def _say_run(self, cmd_id: str, vm: str) -> None:
         session = self._sessions_of(vm).confirmed
-        self._speaker.say(vm, _run_word(cmd_id, self.command(cmd_id).request, session, [vm]))
+        self._say(vm, _run_word(cmd_id, self.command(cmd_id).request, session, [vm]))
 
     def command(self, cmd_id: str) -> Command:
         """The command of this id, or UnknownCommand."""
@@ -293,7 +303,7 @@ class Controller:
 
     def _send_signal(self, vm: str, signal_id: str, cmd_id: str, signal: int) -> None:
         word = words.CmdSignal(cmd_id, signal_id, signal)
-        self._repeats.start(("signal", signal_id), lambda: self._speaker.say(vm, word))
+        self._repeats.start(("signal", signal_id), lambda: self._say(vm, word))
 
     def kill_stranger(self, vm: str, cmd_id: str) -> None:
         """End a command that a guest runs and this ledger does not know. UnknownCommand if there is none."""
@@ -337,7 +347,7 @@ class Controller:
         if command.request.stdin.get("kind") != "stream":
             return
         if (cmd_id, vm) not in self._pumps:
-            self._pumps[cmd_id, vm] = StdinPump(self._outputs, cmd_id, lambda word: self._speaker.say(vm, word))
+            self._pumps[cmd_id, vm] = StdinPump(self._outputs, cmd_id, lambda word: self._say(vm, word))
         pump = self._pumps[cmd_id, vm]
         pump.closed = command.stdin_closed
         pump.pump()
@@ -348,7 +358,7 @@ class Controller:
         if pump.idle:
             self._repeats.stop((STDIN, cmd_id, vm))
         else:
-            self._repeats.later((STDIN, cmd_id, vm), pump.rewind, wait=PATIENCE)
+            self._repeats.later((STDIN, cmd_id, vm), pump.probe, wait=PATIENCE)
 
     # -- asking guests
 
@@ -358,7 +368,7 @@ class Controller:
         asked: Deferred[None] = Deferred()
         asked.addTimeout(timeout, self._clock)
         self._pings[vm, ping_id] = asked
-        self._speaker.say(vm, words.Ping(ping_id, repr(self._wall())))
+        self._say(vm, words.Ping(ping_id, repr(self._wall())))
         try:
             await asked
         except TimeoutError:

@@ -28,22 +28,23 @@ class Post:
         self._daemon = daemon
         self._group_of = group_of
         self.sender: Sender | None = None
-        self.hear: Callable[[str, Word], None] = lambda vm, word: None
+        self.hear: Callable[[str, Word, int], None] = lambda vm, word, session: None
 
-    def say(self, vm: str, word: Word) -> None:
-        """To one guest; dropped if there is no such guest."""
+    def say(self, vm: str, word: Word, session: int) -> None:
+        """To one guest, in this session; dropped if there is no such guest."""
         group = self._group_of(vm)
         if group is not None:
-            self._send(GuestDestinations(self._daemon, group, vm).inbox, vm, word)
+            self._send(GuestDestinations(self._daemon, group, vm).inbox, vm, word, session)
 
     def say_all(self, group: str, word: Word) -> None:
         """To every guest of a group."""
-        self._send(to_group(self._daemon, group), "*", word)
+        self._send(to_group(self._daemon, group), "*", word, 0)
 
-    def _send(self, destination: str, to: str, word: Word) -> None:
+    def _send(self, destination: str, to: str, word: Word, session: int) -> None:
         if self.sender is not None:
             headers, body = words.say(word)
-            self.sender.send(destination, {**headers, "from": self._daemon, "to": to}, body)
+            envelope = {"from": self._daemon, "to": to, words.IN_SESSION: str(session)}
+            self.sender.send(destination, headers | envelope, body)
 
     def arrived(self, destination: str, headers: Mapping[str, str], body: bytes) -> None:
         """A frame came. Who speaks is known from the destination that the broker let it use, never from a header."""
@@ -52,8 +53,8 @@ class Post:
             self.log.warn("a frame on {destination} is from no guest of ours", destination=destination)
             return
         try:
-            word = words.hear(headers, body)
+            word, session = words.hear(headers, body), words.session_of(headers)
         except words.NotAWord as error:
-            self.say(speaker[1], words.Aint(headers.get("word", "")[:40], str(error)[:400]))
+            self.say(speaker[1], words.Aint(headers.get("word", "")[:40], str(error)[:400]), 0)
             return
-        self.hear(speaker[1], word)
+        self.hear(speaker[1], word, session)

@@ -26,6 +26,10 @@ class Repeats:
         self.stop(key)
         self._waiting[key] = self._clock.callLater(wait, self.start, key, say, min(2 * wait, LARGEST))
 
+    def running(self, key: Hashable) -> bool:
+        """It is still to be said again."""
+        return key in self._waiting
+
     def stop(self, key: Hashable) -> None:
         """It was answered, or is pointless now."""
         call = self._waiting.pop(key, None)

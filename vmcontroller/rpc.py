@@ -103,19 +103,18 @@ def _response(value: Any) -> bytes:
 class _BoundedRequest(Request):
     """Refuses a body larger than the site's ``max_body`` before it is stored."""
 
-    site: Any
     channel: Any
     _octets = 0
     _refused = False
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
-        if length is not None and length > self.site.max_body:
+        if length is not None and length > self.channel.site.max_body:
             self._refuse()
 
     def handleContentChunk(self, data: bytes) -> None:
         self._octets += len(data)
-        if self._octets > self.site.max_body:
+        if self._octets > self.channel.site.max_body:
             self._refuse()
         if not self._refused:
             super().handleContentChunk(data)

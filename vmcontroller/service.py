@@ -123,8 +123,7 @@ class Daemon:
         self._broker.allow(vm, passcode(guest.secret), read=(its.inbox, its.everybody), write=(its.outbox,))
 
     def _open_broker(self) -> IProtocol:
-        protocol: IProtocol = self._broker.factory.buildProtocol(None)
-        return protocol
+        return self._broker.connection()
 
     async def _save(self, vm: str) -> None:
         machine = await self._machines.find(vm)
@@ -252,7 +251,7 @@ class Daemon:
             await self._machines.close(save)
         finally:
             if self._messenger is not None:
-                await maybeDeferred(self._messenger.stopService)  # type: ignore[arg-type]
+                await maybeDeferred(self._messenger.stopService)
             self._broker.close()
             self._outputs.close()
             self._ledger.close()

@@ -39,8 +39,9 @@ class Sessions:
         ``restored``: the host itself restored this guest since it last joined. ``next_number`` takes the
         largest number that the guest knows of and gives a larger, never used one, already on disk.
         """
-        if hello.nonce in self.offers:
-            return None, self.offers[hello.nonce]
+        known = self.offers.get(hello.nonce)
+        if known is not None and known.hello.same_moment(hello):
+            return None, known
         older = self.confirm(hello.session) if hello.session > self.confirmed else None
         rolled_back = restored or (hello.journal == self.journal and hello.session < self.confirmed)
         offer = Offer(next_number(max(hello.session, self.confirmed)), hello, rolled_back)

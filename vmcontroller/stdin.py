@@ -7,13 +7,14 @@ from collections.abc import Callable
 from vmcontroller.outputs import STDIN, Outputs
 from vmcontroller.wire.words import CHUNK, WINDOW, CmdStdin
 
-Say = Callable[[CmdStdin], None]
-
 
 class StdinPump:
-    """One command's input to one guest: at most WINDOW octets under way, the rest follows what is confirmed."""
+    """One command's input to one guest: at most WINDOW octets under way, the rest follows what is confirmed.
 
-    def __init__(self, outputs: Outputs, cmd_id: str, say: Say) -> None:
+    ``closed`` is set when nothing will follow what is in the spool.
+    """
+
+    def __init__(self, outputs: Outputs, cmd_id: str, say: Callable[[CmdStdin], None]) -> None:
         self._outputs = outputs
         self._cmd_id = cmd_id
         self._say = say
@@ -24,40 +25,36 @@ class StdinPump:
 
     @property
     def idle(self) -> bool:
-        """Everything that there is has been confirmed."""
-        return self._confirmed >= self._length and (self._eof_confirmed or not self.closed)
+        """Nothing needs saying again. End-of-file has no confirmation of its own: it is said until the command ends."""
+        return self._confirmed >= self._length and not self.closed
 
     @property
     def _length(self) -> int:
         return self._outputs.length(self._cmd_id, "", STDIN)
 
-    _eof_confirmed = False
-
     def confirmed(self, offset: int) -> None:
-        """The guest has this much on its disk. A smaller offset than before asks for what lies between."""
-        if offset < self._confirmed:
-            self._sent = offset
-        self._confirmed = offset
-        self._sent = max(self._sent, offset)
-        self._eof_confirmed = self._eof_sent and offset >= self._length
-        self.pump()
-
-    def rewind(self) -> None:
-        """Say again all that is unconfirmed: it may have been lost."""
-        self._sent, self._eof_sent = self._confirmed, False
-        self.pump()
+        """The program's pipe has taken this much."""
+        if offset > self._confirmed:
+            self._confirmed = offset
+            self._sent = max(self._sent, offset)
+            self.pump()
 
     def pump(self) -> None:
         """Say what there is, as far as the window allows."""
-        length = self._length
-        while self._sent < length and self._sent < self._confirmed + WINDOW:
-            data = self._outputs.read(self._cmd_id, "", STDIN, self._sent, CHUNK)
-            self._speak(data, self._sent + len(data) >= length)
-        if self.closed and not self._eof_sent and self._sent >= length:
-            self._speak(b"", True)
+        while self._sent < min(self._length, self._confirmed + WINDOW):
+            self._speak()
+        if self.closed and not self._eof_sent and self._sent >= self._length:
+            self._speak()
 
-    def _speak(self, data: bytes, last: bool) -> None:
-        eof = last and self.closed
+    def probe(self) -> None:
+        """No confirmation came for long: say the first unconfirmed chunk again. The program may just not read."""
+        self._sent, self._eof_sent = self._confirmed, False
+        if self._sent < self._length or self.closed:
+            self._speak()
+
+    def _speak(self) -> None:
+        data = self._outputs.read(self._cmd_id, "", STDIN, self._sent, CHUNK)
+        eof = self.closed and self._sent + len(data) >= self._length
         self._say(CmdStdin(self._cmd_id, self._sent, eof, data))
         self._sent += len(data)
         self._eof_sent = self._eof_sent or eof

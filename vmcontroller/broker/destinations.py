@@ -26,11 +26,19 @@ def parse(destination: str) -> Parts:
     empty, _, rest = destination.partition("/")
     kind, _, name = rest.partition("/")
     components = name.split(".")
-    if empty or kind not in _KINDS:
-        raise ProtocolError(f"{destination!r} is no destination: it must start with /topic/ or /queue/")
+    if empty or kind not in _KINDS or not name:
+        raise ProtocolError(f"{destination!r} is no destination: it must be /topic/ or /queue/ and a name")
     if "" in components:
         raise ProtocolError(f"{destination!r} is no destination: nothing stands before, between or after its dots")
     return (kind, *components)
+
+
+def parse_one(destination: str) -> Parts:
+    """The same of a single destination. ProtocolError for a pattern, too."""
+    parts = parse(destination)
+    if is_pattern(parts):
+        raise ProtocolError(f"{destination!r} is a pattern; a message goes to one destination")
+    return parts
 
 
 def is_topic(destination: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from vmcontroller.broker.destinations import matches, parse
+from vmcontroller.broker.destinations import matches, parse, parse_one
 from vmcontroller.broker.limits import Limits
 from vmcontroller.broker.message import Message
 from vmcontroller.broker.subscription import Subscription
@@ -86,7 +86,7 @@ class Queues:
         self._put_back(subscription.abandon())
 
     def send(self, message: Message) -> None:
-        """Put a message into its queue. ProtocolError when that is full, or would be one queue too many."""
+        """Put a message into its queue. ProtocolError when that is full, one too many, or a pattern."""
         queue = self._queues.get(message.destination)
         if queue is None:
             self._make_room()
@@ -105,9 +105,10 @@ class Queues:
             queue.pump()
 
     def _begin(self, name: str) -> Queue:
+        parts = parse_one(name)
         queue = self._queues[name] = Queue(name, self._limits)
         for subscription, queues in self._listening.items():
-            if matches(subscription.parts, parse(name)):
+            if matches(subscription.parts, parts):
                 queue.consumers.append(subscription)
                 queues.append(queue)
         return queue

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from vmcontroller.broker.destinations import is_pattern, matches, parse
+from vmcontroller.broker.destinations import is_pattern, matches, parse_one
 from vmcontroller.broker.message import Message
 from vmcontroller.broker.subscription import Subscription
-from vmcontroller.wire.stomp import ProtocolError
 
 _REMEMBERED = 1024
 
@@ -32,7 +31,7 @@ class Topics:
         self._routes.clear()
 
     def send(self, message: Message) -> None:
-        """Deliver to everyone who listens."""
+        """Deliver to everyone who listens. ProtocolError when it is addressed to a pattern."""
         route = self._routes.get(message.destination)
         for subscription in self._find_route(message.destination) if route is None else route:
             subscription.take(message)
@@ -49,9 +48,7 @@ class Topics:
         return self._exact.setdefault(subscription.parts, [])
 
     def _find_route(self, destination: str) -> tuple[Subscription, ...]:
-        parts = parse(destination)
-        if is_pattern(parts):
-            raise ProtocolError(f"{destination!r} is a pattern; a message goes to one destination")
+        parts = parse_one(destination)
         by_pattern = [listener for listener in self._patterns if matches(listener.parts, parts)]
         if len(self._routes) >= _REMEMBERED:
             self._routes.clear()

@@ -26,6 +26,8 @@ from urllib.parse import quote, unquote
 CHUNK = 64 * 1024
 #: At most this many octets of one stream are under way and unconfirmed.
 WINDOW = 1024 * 1024
+#: The header that every frame carries besides its word's own: the speaker's session when it was said.
+IN_SESSION = "in-session"
 STREAMS = ("out", "err")
 OUTCOMES = ("exited", "signalled", "timedOut", "notStarted", "lost", "rolledBack")
 #: The 16 fields of getrusage(2), named as Python's ``resource`` module names them.
@@ -319,6 +321,11 @@ class Hello(Word):
     chirp_port: int = _body(_count, "chirpPort", default=0)
     commands: Mapping[str, CommandReport] = _body(_map_of(_cmd_id, _record(CommandReport)), default_factory=dict)
 
+    def same_moment(self, other: Hello) -> bool:
+        """The other is this HELLO said again. A restored machine may come with an old nonce and another memory."""
+        mine, others = (self.journal, self.session, set(self.commands)), (other.journal, other.session)
+        return mine == (*others, set(other.commands))
+
 
 @dataclass(frozen=True)
 class Welcome(Word):
@@ -524,6 +531,23 @@ def hear(headers: Mapping[str, str], body: bytes) -> Word:
         return _assemble(kind, headers, body)
     except (ValueError, RecursionError) as error:
         raise NotAWord(f"{name}: {error}") from None
+
+
+#: Words that lead to a session, need none, or carry one of their own.
+OUTSIDE_SESSIONS = (Hello, Welcome, Who, Bye, StillAlive, Ping, Pong, Aint, CmdRun)
+
+
+def is_void(word: Word, said_in: int, now: int) -> bool:
+    """The word was said in another session than the present one, and counts in none but its own."""
+    return said_in != now and not isinstance(word, OUTSIDE_SESSIONS)
+
+
+def session_of(headers: Mapping[str, str]) -> int:
+    """The session that a frame was said in, 0 for none; NotAWord if that is no number."""
+    text = headers.get(IN_SESSION, "0")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise NotAWord(f"{IN_SESSION} is not a number")
+    return int(text)
 
 
 def _assemble(kind: type[Word], headers: Mapping[str, str], body: bytes) -> Word:

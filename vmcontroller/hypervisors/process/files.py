@@ -64,7 +64,9 @@ def move(source: Path, target: Path) -> None:
 
 
 def discard(path: Path, label: str) -> None:
-    """Remove a directory; it is gone at once, even if what it held takes a while."""
+    """Remove a directory; it is gone at once, even if what it held takes a while. Nothing happens without it."""
+    if not path.exists():
+        return
     with draft(path.parent, label) as grave:
         move(path, grave / path.name)
 

@@ -142,7 +142,7 @@ class ProcessMachine:
     @verb(meanwhile=MachineState.STOPPING)
     async def remove(self) -> None:
         """Stop it, and remove all that belongs to it."""
-        await self._cut_power(MachineState.POWERED_OFF)
+        await self._end_programs(MachineState.POWERED_OFF)
         try:
             await self._host.in_thread(files.discard, self.home.path, self.record.owner)
         finally:
@@ -185,6 +185,10 @@ class ProcessMachine:
         self._watch(running)
 
     async def _cut_power(self, state: MachineState) -> None:
+        await self._end_programs(state)
+        await self._note()
+
+    async def _end_programs(self, state: MachineState) -> None:
         running = self.record.running
         await self._host.in_thread(self._tree.kill)
         self._unwatch()
@@ -192,7 +196,6 @@ class ProcessMachine:
             watch.reap(running)
         # So it is now, even if it cannot be written down.
         self.record = replace(self.record, state=state, running=None, held=None, button=False)
-        await self._note()
 
     async def _freeze(self, state: MachineState) -> None:
         held = await self._host.in_thread(self._tree.stopped)
