@@ -1,0 +1,55 @@
+"""The process hypervisor under the contract of all hypervisors, with the real guest agent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from tests.contracts.hypervisor import HypervisorContract, Program
+from vmcontroller.hypervisors.process.hypervisor import ProcessHypervisor
+from vmcontroller.hypervisors.process.record import Home
+from vmcontroller.hypervisors.process.tree import Tree
+from vmcontroller.interfaces import IHypervisor
+
+
+class TestProcess(HypervisorContract, TestCase):
+    """A machine is an agent's process tree and a directory."""
+
+    def make(self, state_dir: Path, owner: str) -> IHypervisor:
+        self.folders = [*getattr(self, "folders", []), state_dir / "vms"]
+        return ProcessHypervisor(reactor, state_dir, owner, (sys.executable, "-m", "tests.contracts.stand_in_agent"))
+
+    def leftovers(self) -> list[str]:
+        owners = [Tree({"VMCONTROLLER_OWNER": owner}) for owner in ("owner-one", "owner-two")]
+        processes = [str(process) for tree in owners for process in tree.members()]
+        return processes + [str(path) for folder in self.folders for path in folder.rglob("*")]
+
+    def home(self, vm: str) -> Home:
+        return Home(self.state_dir / "vms" / vm)
+
+    async def crash(self, hypervisor: IHypervisor, vm: str) -> None:
+        os.kill(self.home(vm).load().running.pid, signal.SIGKILL)
+
+    async def run_program(self, hypervisor: IHypervisor, vm: str) -> Program:
+        """A process as a command may leave it: in a session of its own, and no descendant of the agent."""
+        marks = {"VMCONTROLLER_ID": vm, "VMCONTROLLER_OWNER": "owner-one"}
+        program = subprocess.Popen(["sleep", "1000"], env=os.environ | marks, start_new_session=True)
+        self.addCleanup(program.wait)
+        self.addCleanup(program.kill)
+
+        async def runs() -> bool:
+            return program.poll() is None
+
+        return runs
+
+    async def write(self, hypervisor: IHypervisor, vm: str, text: str) -> None:
+        (self.home(vm).files / "text").write_text(text)
+
+    async def read(self, hypervisor: IHypervisor, vm: str) -> str:
+        return (self.home(vm).files / "text").read_text()
