@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocol
@@ -123,7 +123,9 @@ class Daemon:
         self._broker.allow(vm, passcode(guest.secret), read=(its.inbox, its.everybody), write=(its.outbox,))
 
     def _open_broker(self) -> IProtocol:
-        return self._broker.connection()
+        connection = self._broker.factory.buildProtocol(None)
+        assert connection is not None
+        return connection
 
     async def _save(self, vm: str) -> None:
         machine = await self._machines.find(vm)
@@ -157,7 +159,9 @@ class Daemon:
         if settings.url != "embedded":
             raise BadConfiguration(f"broker.url is {settings.url!r}; only 'embedded' is served yet")
         secret = secrets.token_hex(32)
-        self._broker.allow(HOST_LOGIN, secret, read=(host_reads(self.id),), write=(host_writes(self.id),))
+        self._broker.allow(
+            HOST_LOGIN, secret, read=(host_reads(self.id),), write=(host_writes(self.id),), flow_control=False
+        )
         port = await self._listen(settings.port, self._broker.factory, "broker.port")
         up: Deferred[None] = Deferred()
         self._messenger = Messenger(
@@ -246,13 +250,19 @@ class Daemon:
         if self._expiry.running:
             self._expiry.stop()
         for port in self._ports:
-            await port.stopListening()
+            await _done(port.stopListening())
         try:
             await self._machines.close(save)
         finally:
             if self._messenger is not None:
-                await maybeDeferred(self._messenger.stopService)
-            self._broker.close()
+                await _done(self._messenger.stopService())
+            await self._broker.close()
             self._outputs.close()
             self._ledger.close()
             self._state.release()
+
+
+async def _done(ending: Deferred[None] | None) -> None:
+    """Some parts of Twisted end at once and return None."""
+    if ending is not None:
+        await ending

@@ -119,7 +119,8 @@ def _signature(name: str, method: Callable[..., Any]) -> str:
 
 
 def _first(doc: str) -> str:
-    return doc.partition("\n")[0]
+    """The first sentence."""
+    return " ".join(doc.partition("\n\n")[0].split()).partition(". ")[0].rstrip(".:") + "."
 
 
 def _bad_arguments(why: str) -> xmlrpc.client.Fault:

@@ -1,0 +1,155 @@
+"""Makes the reference pages that the code itself tells: ``make docs``. A test asserts that they are up to date."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, cast
+
+from vmcontroller import errors
+from vmcontroller.api import Api
+from vmcontroller.api.commands import CommandMethods
+from vmcontroller.api.daemon import DaemonMethods
+from vmcontroller.api.files import FileMethods
+from vmcontroller.api.machines import MachineMethods
+from vmcontroller.commands import OPEN, RECONCILIATION, Event, State, after
+from vmcontroller.config import ENVIRONMENT_PREFIX, Config
+
+REFERENCE = Path(__file__).parent / "reference"
+MADE = "<!-- made by docs/__main__.py: change the docstrings, then run `make docs` -->\n"
+
+
+def api_page() -> str:
+    """Every XML-RPC method, family by family."""
+    nothing = cast(Any, None)
+    families = {
+        "Virtual machines": MachineMethods(nothing, nothing, nothing, nothing),
+        "Commands": CommandMethods(nothing, nothing, nothing, nothing),
+        "Files": FileMethods(nothing, nothing, nothing, nothing),
+        "Leases and the daemon": DaemonMethods(*[nothing] * 7),
+    }
+    api = Api(families.values())
+    lines = [MADE, "# The XML-RPC API", "", *_API_INTRODUCTION.splitlines(), ""]
+    for title, family in families.items():
+        lines += [f"## {title}", ""]
+        for name, _ in inspect.getmembers(family, inspect.ismethod):
+            if not name.startswith("_"):
+                lines += _method(api, name)
+    lines += ["## What there is", ""]
+    for name in ("help", "system.listMethods", "system.methodHelp", "system.methodSignature"):
+        lines += _method(api, name)
+    return "\n".join(lines)
+
+
+_API_INTRODUCTION = """One face for the hypervisor and for the guests, from any language that has XML-RPC.
+
+The URL and the secret stand in `daemon.json` in the state directory: `http://vmcontroller:SECRET@127.0.0.1:PORT/RPC2`
+(HTTP Basic; any user name). A relative host path counts from the query's directory, `…/RPC2?cwd=/home/me`, or else from
+the daemon's own. `vm` is a VM's name or id. Every fault has [a code of its own](errors.md) and says what to do next.
+
+Text that XML cannot hold (control characters, carriage returns, what is not UTF-8) travels as `base64`, integers past
+32 bits as `<i8>`; there is no nil, "" stands for nothing. Where 2009 and 2010 had different names, both work.
+
+The forms of 2009 are taken: `env` as the text `'{}'`, `path` as the text `'None'`, `args` as a list, a tuple's text or
+one string."""
+
+
+def _method(api: Api, name: str) -> list[str]:
+    signature, _, text = api.help(name).partition("\n\n")
+    return [f"### `{signature}`", "", text, ""]
+
+
+def errors_page() -> str:
+    """Every fault code."""
+    rows = [
+        f"| {kind.code} | {name} | {(inspect.getdoc(kind) or '').splitlines()[0]} |"
+        for name, kind in sorted(inspect.getmembers(errors, inspect.isclass), key=lambda pair: _code(pair[1]))
+        if issubclass(kind, errors.VMControllerError)
+    ]
+    head = ["| code | name | meaning |", "|---|---|---|"]
+    shared = [
+        "| -32700 | parse error | The request is no XML-RPC call. |",
+        "| -32601 | no method | There is no method of this name. |",
+        "| -32602 | bad arguments | The method takes other arguments, in number or type. |",
+        "| -32603 | internal error | Nobody foresaw this; daemon.log has the details. |",
+    ]
+    http = """
+Before a call is read, HTTP answers: 401 without the secret, 413 when the body is larger than `xmlrpc.max_body`,
+415 when it is not `text/xml`, 421 when the Host header names another machine."""
+    return "\n".join([MADE, "# Fault codes", "", *head, *rows, *shared, http, ""])
+
+
+def _code(kind: Any) -> int:
+    return int(getattr(kind, "code", 0))
+
+
+def configuration_page() -> str:
+    """Every setting."""
+    lines = [MADE, "# Configuration", "", *_CONFIGURATION_INTRODUCTION.splitlines(), ""]
+    lines += ["| key | default | meaning |", "|---|---|---|"]
+    for f in fields(Config):
+        if "doc" in f.metadata:
+            lines.append(_setting(f.name, f))
+        else:
+            lines += [_setting(f"{f.name}.{inner.name}", inner) for inner in fields(cast(Any, f.default_factory))]
+    return "\n".join([*lines, ""])
+
+
+_CONFIGURATION_INTRODUCTION = f"""Defaults, then a TOML file (`--config FILE`), then the environment, then the command
+line (`--set key=value`). The variable of `broker.port` is `{ENVIRONMENT_PREFIX}BROKER_PORT`. An unknown key or a value
+of the wrong type stops the daemon with a sentence that names file and key."""
+
+
+def _setting(key: str, f: Any) -> str:
+    default = "" if f.default is MISSING or f.default is None else f"`{f.default}`"
+    return f"| `{key}` | {default} | {f.metadata['doc']} |"
+
+
+def commands_page() -> str:
+    """The states of a command, as a drawing and as a table."""
+    arrows = {("asked", State.SENT.value, "runCmd")}
+    for state in State:
+        arrows |= {(state.value, after(state, event).value, event.name) for event in (Event.ACCEPTED, Event.REMOVED)}
+        arrows |= {(state.value, out.value, "RESULT") for out in State if out not in OPEN and state in OPEN}
+    drawn = sorted(f"    {a} --> {b} : {why}" for a, b, why in arrows if a != b)
+    drawn += [
+        f"    {state.value} --> {row.next.value} : HELLO, {row.deed.name}"
+        for row in RECONCILIATION
+        for state in sorted(row.states or ())
+        if row.next is not None and row.next != state
+    ]
+    lines = [MADE, "# The states of a command", "", "```mermaid", "stateDiagram-v2", *drawn, "```", ""]
+    lines += ["What a guest says in HELLO, held against the ledger; the first row that fits holds.", ""]
+    lines += ["| the ledger says | the guest says | rolled back | then |", "|---|---|---|---|"]
+    lines += [_row(row) for row in RECONCILIATION]
+    return "\n".join([*lines, ""])
+
+
+def _row(row: Any) -> str:
+    states = "nothing" if row.states is None else ", ".join(s.value for s in State if s in row.states)
+    seen = ", ".join(sorted(row.seen))
+    rolled = {None: "either", True: "yes", False: "no"}[row.rolled_back]
+    then = row.deed.value if row.next is None else f"{row.next.value}: {row.deed.value}"
+    return f"| {states} | {seen} | {rolled} | {then} |"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "api.md": api_page,
+    "errors.md": errors_page,
+    "configuration.md": configuration_page,
+    "commands.md": commands_page,
+}
+
+
+def main() -> int:
+    """Write every page."""
+    for name, make in PAGES.items():
+        (REFERENCE / name).write_text(make(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
