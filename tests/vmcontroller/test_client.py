@@ -117,6 +117,23 @@ def test_an_answer_that_takes_too_long_is_told(daemon: FakeDaemon, tmp_path: Pat
         api.call("slow")
 
 
+def test_an_interrupted_call_leaves_nothing_behind(
+    daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a request of the one does not go out with the next."""
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with client.connect(tmp_path) as api:
+        with monkeypatch.context() as patched:
+            patched.setattr("http.client.HTTPConnection.endheaders", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                api.call("echo", 1)
+        assert api.call("echo", 2) == 2
+    assert daemon.asked("echo") == [(2,)]
+
+
 def test_a_call_that_is_too_large_is_told(daemon: FakeDaemon, tmp_path: Path) -> None:
     """413 becomes a sentence that names the setting."""
     with client.connect(tmp_path) as api, pytest.raises(BadRequest, match="max_body"):

@@ -7,6 +7,7 @@ caller knows whether asking twice does harm.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import os
 import re
@@ -67,7 +68,8 @@ class Client:
             "Content-Type": "text/xml",
             "Authorization": f"Basic {base64.b64encode(login).decode('ascii')}",
         }
-        self._http = http.client.HTTPConnection(url.hostname or "127.0.0.1", url.port)
+        self._place = (url.hostname or "127.0.0.1", url.port)
+        self._http: http.client.HTTPConnection | None = None
 
     def call(self, method: str, *arguments: Any) -> Any:
         """What the method returns; Binary comes as bytes. ApiFault, ConnectionLost; BadRequest before it is sent.
@@ -93,8 +95,10 @@ class Client:
         return twin
 
     def close(self) -> None:
-        """Let the connection go; the next call opens another."""
-        self._http.close()
+        """Let the connection go; the next call opens another. One that was interrupted is good for nothing more."""
+        if self._http:
+            self._http.close()
+            self._http = None
 
     def __enter__(self) -> Client:
         return self
@@ -103,17 +107,19 @@ class Client:
         self.close()
 
     def _exchange(self, body: bytes) -> http.client.HTTPResponse:
-        self._http.timeout = self.timeout
-        if self._http.sock and _was_closed(self._http.sock):
-            self._http.close()
-        if self._http.sock:
-            self._http.sock.settimeout(self.timeout)
-        try:
-            self._http.request("POST", self._path, body, self._headers)
-        except (BrokenPipeError, ConnectionResetError):
-            if not self._http.sock:
-                raise
-        return self._http.getresponse()
+        connection = self._connection()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a refusal may stand there to be read
+            connection.request("POST", self._path, body, self._headers)
+        return connection.getresponse()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._http and (self._http.sock is None or _was_closed(self._http.sock)):
+            self.close()
+        if self._http is None:
+            self._http = http.client.HTTPConnection(*self._place, timeout=self.timeout)
+            self._http.connect()
+        self._http.sock.settimeout(self.timeout)
+        return self._http
 
     def _answer(self, response: http.client.HTTPResponse) -> Any:
         body = response.read()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 import xmlrpc.client
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from vmcontroller.errors import BadState, CommandEnded, UnknownCommand, UnknownVM, VMControllerError
+from vmcontroller.errors import BadState, CommandEnded, NoSuchFile, UnknownCommand, UnknownVM, VMControllerError
 
 
 def fault(kind: type[VMControllerError], text: str) -> xmlrpc.client.Fault:
@@ -89,7 +89,8 @@ class FakeApi:
         self.cmds: dict[str, dict[str, FakePart]] = {}
         self.asked: dict[str, dict[str, Any]] = {}
         self.forgotten: list[str] = []
-        self.stopping = threading.Event()
+        self.transfers: dict[str, dict[str, Any]] = {}
+        self.stalls = False
         self.snapshots: dict[str, list[dict[str, Any]]] = {}
 
     def methods(self) -> dict[str, Callable[..., Any]]:
@@ -103,7 +104,9 @@ class FakeApi:
             "resume": ("Paused", "Running"),
         }
         own = {
-            name: getattr(self, name) for name in dir(self) if name[0].islower() and name not in ("methods", "close")
+            name: getattr(self, name)
+            for name in dir(self)
+            if name[0].islower() and name not in ("methods", "close", "serve")
         }
         moves = {name: self._verb(name, *states) for name, states in verbs.items()}
         return {**{name: value for name, value in own.items() if callable(value)}, **moves}
@@ -267,9 +270,42 @@ class FakeApi:
     def serve(self, root: Path) -> None:
         """Let the VMs' directories lie in ``root``."""
         self._root = root
+        for vm in self.vms:
+            (root / vm).mkdir()
+
+    def _place(self, vm: str, path: str) -> Path:
+        return self._root / self._known(vm) / path.strip("/")
 
     def listFiles(self, vm: str, path: str = "/") -> list[dict[str, Any]]:
-        place = self._root / self._known(vm) / path.strip("/")
+        place = self._place(vm, path)
         if not place.is_dir():
-            raise xmlrpc.client.Fault(401, f"{path} is no directory")
+            raise fault(NoSuchFile, f"{path} is no directory")
         return [{"name": child.name} for child in place.iterdir()]
+
+    def startTransfer(self, direction: str, vm: str, source: str, destination: str) -> str:
+        inside = self._place(vm, destination if direction == "put" else source)
+        here = Path(source if direction == "put" else destination)
+        transfer = str(len(self.transfers))
+        self.transfers[transfer] = {"state": "running", "done": 5, "total": 10, "current": source, "files": 1}
+        if not self.stalls:
+            self._copy(transfer, *((here, inside) if direction == "put" else (inside, here)))
+        return transfer
+
+    def _copy(self, transfer: str, source: Path, target: Path) -> None:
+        told = {"state": "done", "done": 10, "error": "", "faultCode": 0}
+        try:
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, target)  # type: ignore[operator]
+        except OSError:
+            told |= {"state": "failed", "error": f"{source.name} is not there", "faultCode": NoSuchFile.code}
+        self.transfers[transfer] |= told
+
+    def waitForTransfer(self, transfer: str, timeout: float) -> dict[str, Any]:
+        deadline = time.monotonic() + timeout
+        while self.transfers[transfer]["state"] == "running" and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return self.transfers[transfer]
+
+    def cancelTransfer(self, transfer: str) -> bool:
+        self.transfers[transfer]["state"] = "cancelled"
+        return True
