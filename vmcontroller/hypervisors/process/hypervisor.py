@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from vmcontroller.errors import BadRequest, HypervisorMissing, UnknownVM, VMExists
 from vmcontroller.hypervisors.process import files, images, proc
-from vmcontroller.hypervisors.process.launch import IProcessReactor, Launcher
+from vmcontroller.hypervisors.process.launch import PATIENCE, IProcessReactor, Launcher
 from vmcontroller.hypervisors.process.machine import Host, ProcessMachine
 from vmcontroller.hypervisors.process.record import Home, Record
 from vmcontroller.interfaces import IHypervisor, IMetrics
@@ -35,7 +35,7 @@ class ProcessHypervisor:
     """Machines that are guest agents in private directories. They are not isolated from the host.
 
     Saved states and snapshots hold a machine's directories, not its programs: they end as in a power cut.
-    ``command`` is how an agent is called.
+    ``command`` is how an agent is called, ``patience`` the seconds that it may take to open its ports.
     """
 
     name = "process"
@@ -47,9 +47,10 @@ class ProcessHypervisor:
         state_dir: Path,
         owner: str,
         command: Sequence[str],
+        patience: float = PATIENCE,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._host = Host(reactor, Launcher(reactor, command), wall)
+        self._host = Host(reactor, Launcher(reactor, command, patience), wall)
         self._folder = state_dir / "vms"
         self._owner = owner
         self._machines: dict[str, ProcessMachine] = {}

@@ -51,7 +51,7 @@ def _environment(marks: Mapping[str, str]) -> dict[str, str]:
 class Launcher:
     """Starts agents, a few at a time: more at once would only be slower together."""
 
-    def __init__(self, reactor: IProcessReactor, command: Sequence[str], patience: float = PATIENCE) -> None:
+    def __init__(self, reactor: IProcessReactor, command: Sequence[str], patience: float) -> None:
         self._reactor = reactor
         self._command = tuple(command)
         self._patience = patience
@@ -149,11 +149,14 @@ class _Announcement:
         data = os.read(self._pipe, _LONGEST_LINE)
         self._heard += data
         if not data or b"\n" in data or len(self._heard) > _LONGEST_LINE:
-            self._close()
-            self.line.callback(self._heard)
+            self._finish()
 
     def connectionLost(self, reason: Failure) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
         self._close()
+        self.line.callback(self._heard)
 
     def _close(self) -> None:
         if self._pipe >= 0:
