@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.defer import Deferred, DeferredQueue, gatherResults
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.trial.unittest import TestCase
@@ -80,9 +80,8 @@ class BrokerCase(TestCase):
         self.broker.allow("user", "pass", read=everything, write=everything)
         self.port = reactor.listenTCP(0, self.broker.factory, interface="127.0.0.1")
 
-    async def tearDown(self) -> None:
-        await self.port.stopListening()
-        await self.broker.close()
+    def tearDown(self) -> Deferred:
+        return gatherResults([self.port.stopListening(), self.broker.close()])
 
     async def dial(self) -> Peer:
         """A connection on which nothing was said yet."""

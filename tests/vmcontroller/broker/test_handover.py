@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 
@@ -29,9 +30,8 @@ class TestHandover(BrokerCase):
         factory.broker = self.broker
         self.door = reactor.listenTCP(0, factory, interface="127.0.0.1")
 
-    async def tearDown(self) -> None:
-        await self.door.stopListening()
-        await super().tearDown()
+    def tearDown(self) -> Deferred:
+        return gatherResults([self.door.stopListening(), super().tearDown()])
 
     async def test_it_is_a_client_like_any_other(self):
         """What was read too far counts, it is served, and it is cut with the others."""

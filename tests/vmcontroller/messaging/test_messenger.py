@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredQueue, fail
+from twisted.internet.defer import Deferred, DeferredQueue, fail, gatherResults
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -50,9 +50,8 @@ class MessengerCase(TestCase):
         self.broker.allow("user", "pass", read=["/topic/#"], write=["/topic/#"])
         self.port = reactor.listenTCP(0, self.broker.factory, interface="127.0.0.1")
 
-    async def tearDown(self) -> None:
-        await self.broker.close()
-        await self.port.stopListening()
+    def tearDown(self) -> Deferred:
+        return gatherResults([self.port.stopListening(), self.broker.close()])
 
     def endpoint(self, port=None) -> HostnameEndpoint:
         return HostnameEndpoint(reactor, "127.0.0.1", (port or self.port).getHost().port)
@@ -218,16 +217,15 @@ class Splice(Protocol):
 class TestAdoption(MessengerCase):
     """A guest that is dialled: it speaks as a client on a connection that it has accepted."""
 
-    async def setUp(self) -> None:
+    def setUp(self) -> None:
         super().setUp()
         self.messenger, self.listener = super().messenger(endpoint=None)
         factory = Factory.forProtocol(Door)
         factory.messenger = self.messenger
         self.door = reactor.listenTCP(0, factory, interface="127.0.0.1")
 
-    async def tearDown(self) -> None:
-        await self.door.stopListening()
-        await super().tearDown()
+    def tearDown(self) -> Deferred:
+        return gatherResults([self.door.stopListening(), super().tearDown()])
 
     async def splice(self) -> Splice:
         return await connectProtocol(self.endpoint(self.door), Splice(self.broker))
