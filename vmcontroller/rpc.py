@@ -158,10 +158,10 @@ class RpcResource(Resource):
         refusal = self._refusal(request)
         if refusal is not None:
             return _refuse(request, *refusal)
-        call = ensureDeferred(self._answer(request))
-        # A caller that hangs up while it waits needs no answer.
-        request.notifyFinish().addErrback(lambda _: call.cancel())
-        call.addErrback(self._unanswered)
+        # A caller that hangs up needs no answer; what it asked for is done to the end all the same, never by half.
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+        ensureDeferred(self._answer(request, gone)).addErrback(self._unanswered)
         return NOT_DONE_YET
 
     def _refusal(self, request: Request) -> tuple[int, str] | None:
@@ -181,7 +181,7 @@ class RpcResource(Resource):
             return False
         return scheme.lower() == "basic" and same(said.partition(":")[2], self._secret)
 
-    async def _answer(self, request: Request) -> None:
+    async def _answer(self, request: Request, gone: list[Failure]) -> None:
         try:
             assert request.content is not None
             value = await self._call(request.content.read(), _cwd(request))
@@ -190,6 +190,8 @@ class RpcResource(Resource):
             body = _response(fault)
         except VMControllerError as error:
             body = _response(xmlrpc.client.Fault(error.code, wrap_text(str(error))))
+        if gone:
+            return
         request.setHeader(b"content-type", b"text/xml; charset=utf-8")
         request.setHeader(b"content-length", b"%d" % len(body))
         request.write(body)
@@ -212,7 +214,7 @@ class RpcResource(Resource):
             raise xmlrpc.client.Fault(INTERNAL_ERROR, text) from None
 
     def _unanswered(self, failure: Failure) -> None:
-        self.log.debug("a call was not answered: {failure}", failure=failure.value)
+        self.log.failure("a call could not be answered", failure)
 
 
 def wrap_text(text: str) -> str:
