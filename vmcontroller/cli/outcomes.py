@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from vmcontroller.cli.sinks import Kept, Sink
 
 #: What getCmdDetails says of a command in one VM.
 Part = Mapping[str, Any]
+#: The API tells why a command was not started in words alone; these are the guest agent's for what is not there.
+_MISSING = re.compile("is not found|does not exist")
 
 
 def exit_code(part: Part) -> int:
@@ -22,7 +25,7 @@ def exit_code(part: Part) -> int:
         case "timedOut":
             return codes.TIMED_OUT
         case "notStarted":
-            return codes.NOT_FOUND
+            return codes.NOT_FOUND if _MISSING.search(part["reason"]) else codes.NOT_EXECUTABLE
         case _:
             return codes.RUN_FAILED
 

@@ -37,7 +37,9 @@ class FakePart:
                 start_new_session=True,
             )
         except OSError as error:
-            self.process, self.outcome, self.reason = None, "notStarted", str(error)
+            missing = isinstance(error, FileNotFoundError)
+            self.process, self.outcome = None, "notStarted"
+            self.reason = f"{command[0]} {'does not exist in the guest' if missing else 'is not executable'}."
 
     def end(self, outcome: str, reason: str = "") -> None:
         """Give it an outcome that no process has."""

@@ -139,11 +139,12 @@ class TestOneVM:
         assert says in err.decode()
         assert api.forgotten == ([cmd_id] if outcome == "timedOut" else [])
 
-    def test_a_command_that_cannot_be_started(self, do: Any) -> None:
-        """127, and the reason."""
-        code, out, err = do("run", "w1", "--", "/no/such/program")
-        assert (code, out) == (127, b"")
-        assert "w1: the command was not started: [Errno 2] No such file" in err
+    @pytest.mark.parametrize(("program", "code"), [("/no/such/program", 127), ("/etc/passwd", 126)])
+    def test_a_command_that_cannot_be_started(self, do: Any, program: str, code: int) -> None:
+        """127 if it is not there, 126 if it is, and the reason."""
+        found, out, err = do("run", "w1", "--", program)
+        assert (found, out) == (code, b"")
+        assert err.startswith(f"vmcontroller: w1: the command was not started: {program} ")
 
     def test_refusals_have_a_code_that_commands_do_not_use(self, do: Any) -> None:
         """125 and the fault's sentence."""
