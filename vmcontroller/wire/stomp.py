@@ -10,9 +10,10 @@ The rules, and the numbers in brackets below, are from https://stomp.github.io/s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import stomper
 
@@ -221,9 +222,16 @@ class Parser:
         lines = text.split("\n")
         self._check_lines(head, lines)
         frame = _frame_of(lines[0])
-        escaped = "\\" in text and frame.cmd not in _NEVER_ESCAPED and self.version not in (None, Version.V1_0)
-        frame.headers = _headers(lines[1:], self.version if escaped else None)
+        frame.headers = _headers(lines[1:], self._meaning(frame, text))
         return frame
+
+    def _meaning(self, frame: Frame, text: str) -> Callable[[str], str] | None:
+        """What to do to each name and value; None is nothing."""
+        if self.version is None or frame.cmd in _NEVER_ESCAPED:
+            return None
+        if self.version is Version.V1_0:
+            return str.strip  # the clients of its time wrote a space after the colon
+        return partial(_unescape, version=self.version) if "\\" in text else None
 
     def _check_lines(self, head: bytes, lines: list[str]) -> None:
         limits = self._limits
@@ -263,14 +271,14 @@ def _frame_of(command: str) -> Frame:
         raise ProtocolError(f"{command[:40]!r} is no STOMP command") from None
 
 
-def _headers(lines: list[str], version: Version | None) -> dict[str, str]:
+def _headers(lines: list[str], meaning: Callable[[str], str] | None) -> dict[str, str]:
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon:
             raise ProtocolError(f"the header line {line[:60]!r} has no colon")
-        if version is not None:
-            name, value = _unescape(name, version), _unescape(value, version)
+        if meaning is not None:
+            name, value = meaning(name), meaning(value)
         headers.setdefault(name, value)  # [Repeated Header Entries] the first one counts
     return headers
 

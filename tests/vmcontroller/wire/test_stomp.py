@@ -44,6 +44,7 @@ SAMPLES = [
     ("escapes of 1.2", V1_2, b"ACK\na\\cb:\\n\\r\\\\n\n\n\0", [Frame("ACK", {"a:b": "\n\r\\n"})]),
     ("escapes of 1.1", V1_1, b"ACK\na\\cb:\\n\\\\r\n\n\0", [Frame("ACK", {"a:b": "\n\\r"})]),
     ("1.0 has no escapes", V1_0, b"ACK\na:\\n\\x\n\n\0", [Frame("ACK", {"a": "\\n\\x"})]),
+    ("1.0 does not mind spaces", V1_0, b"ACK\nid : 7 \n\n\0", [Frame("ACK", {"id": "7"})]),
     ("CONNECTED is never escaped", V1_2, b"CONNECTED\na:\\x\n\n\0", [Frame("CONNECTED", {"a": "\\x"})]),
     ("UTF-8 in headers", V1_2, "ACK\nid:\u03bc\u2192\n\n\0".encode(), [Frame("ACK", {"id": "\u03bc\u2192"})]),
     (
