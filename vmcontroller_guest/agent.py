@@ -91,6 +91,11 @@ class Agent:
             Aint: self._heard_aint,
         }
 
+    @property
+    def session(self) -> int:
+        """The number of the present session, 0 before the first."""
+        return self._journal.session
+
     # -- life
 
     def start(self) -> None:

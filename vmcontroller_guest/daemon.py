@@ -1,0 +1,50 @@
+"""The agent as a process: its settings, its log, its clock, its beginning and its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+from twisted.python.logfile import LogFile
+
+from vmcontroller.errors import VMControllerError
+from vmcontroller_guest.config import load
+from vmcontroller_guest.exits import adopt_orphans
+from vmcontroller_guest.service import GuestService
+
+#: Octets after which the log goes on in a new file; one older file is kept.
+_LOG_SIZE = 1_000_000
+
+
+def run(reactor: Any, arguments: Sequence[str]) -> None:
+    """Start, and return when the agent has been stopped; SystemExit with a sentence if it cannot start."""
+    # Twisted reads the wall clock, which WELCOME may set: every timer would fire at once, or never.
+    reactor.seconds = time.monotonic
+    try:
+        settings = load(arguments)
+        service = GuestService(reactor, settings)
+        adopt_orphans()
+        service.start()
+    except (VMControllerError, ImportError) as error:
+        sys.exit(f"vmcontroller-guest: {error}")
+    _log_to(settings.state)
+    reactor.addSystemEventTrigger("before", "shutdown", service.stop)
+    reactor.run()
+
+
+def _log_to(directory: Path) -> None:
+    """Write what happens to agent.log, from the beginning on."""
+    file = LogFile("agent.log", str(directory), rotateLength=_LOG_SIZE, maxRotatedFiles=1)
+    observer = textFileLogObserver(cast(IO[Any], file))
+    observers = [FilteringLogObserver(observer, [LogLevelFilterPredicate(LogLevel.info)])]
+    globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False)
