@@ -151,11 +151,14 @@ class GuestSide:
         shutil.copytree(self._template, self._path)
         self.programs = Programs()
         self.history: tuple[Any, ...] = ()
+        self.wired = False
         self._nonces = 0
         self._heard = False
         self._boot()
         for event in history:
             self.do(*event)
+        # It may believe to be connected, as it was then; but the other end of that connection is no more.
+        self.wired = False
         self._heard = True
 
     def _close(self) -> None:
@@ -182,7 +185,7 @@ class GuestSide:
         return f"{self._template.name}.{self._nonces}"
 
     def _say(self, word: Word) -> None:
-        if self._heard:
+        if self._heard and self.wired:
             assert self.journal is not None
             self._link.say(word, self.journal.session)
 
@@ -192,11 +195,11 @@ class GuestSide:
         getattr(self, f"_{event}")(*arguments)
 
     def _connect(self) -> None:
-        self.connected = True
+        self.connected = self.wired = True
         self.agent.connected()
 
     def _disconnect(self) -> None:
-        self.connected = False
+        self.connected = self.wired = False
         self.agent.disconnected()
 
     def _hear(self, word: Word, session: int) -> None:
@@ -220,6 +223,7 @@ class GuestSide:
         assert self.journal is not None
         self.journal.close()
         self.programs.running.clear()
+        self.wired = False
         self._boot()
 
 
@@ -255,7 +259,7 @@ class Reconciliation(RuleBasedStateMachine):
         """What is under way stays so: an external broker may deliver it to the next connection."""
         self.guest.do("disconnect")
 
-    @precondition(lambda self: self.guest.connected and self.to_guest.under_way)
+    @precondition(lambda self: self.guest.wired and self.to_guest.under_way)
     @rule(data=st.data(), again=st.sampled_from([False, False, False, True]))
     def deliver_to_guest(self, data: st.DataObject, again: bool) -> None:
         self.guest.do("hear", *self._take(self.to_guest, data, again))
@@ -360,6 +364,8 @@ class Reconciliation(RuleBasedStateMachine):
         for cmd_id, program in list(self.guest.programs.running.items()):
             self.truths.add((cmd_id, 0, program.printed))
             self.guest.do("exit", cmd_id, 0)
+        if self.guest.connected and not self.guest.wired:
+            self.guest.do("disconnect")
         if not self.guest.connected:
             self.guest.do("connect")
         for _ in range(40):
