@@ -145,9 +145,9 @@ class HypervisorContract(TestCase if TYPE_CHECKING else object):
         return deferred.addTimeout(self.deadline, reactor)
 
     def spec(self, number: int = 1, **changes: Any) -> MachineSpec:
-        values = {"id": f"vm-{number}", "name": f"VM {number}", "group": "main", "image": self.image}
-        seed = {"id": f"vm-{number}", "name": f"VM {number}", "group": "main", "secret": f"secret-{number}"}
-        return MachineSpec(**{**values, "seed": seed, **changes})
+        who = {"id": f"vm-{number}", "name": f"VM {number}", "group": "main"}
+        seed = {**who, "daemon": "contract", "secret": f"secret-{number}"}
+        return MachineSpec(**{**who, "image": self.image, "seed": seed, **changes})
 
     async def create(self, number: int = 1, **changes: Any) -> str:
         spec = self.spec(number, **changes)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from tests.contracts.hypervisor import HypervisorContract, Program
-from vmcontroller.hypervisors.process.hypervisor import ProcessHypervisor
+from vmcontroller.hypervisors import load
 from vmcontroller.hypervisors.process.record import Home
 from vmcontroller.hypervisors.process.tree import Tree
 from vmcontroller.interfaces import IHypervisor
@@ -23,7 +22,7 @@ class TestProcess(HypervisorContract, TestCase):
 
     def make(self, state_dir: Path, owner: str) -> IHypervisor:
         self.folders = [*getattr(self, "folders", []), state_dir / "vms"]
-        return ProcessHypervisor(reactor, state_dir, owner, (sys.executable, "-m", "tests.contracts.stand_in_agent"))
+        return load("process")(reactor, state_dir, owner)
 
     def leftovers(self) -> list[str]:
         owners = [Tree({"VMCONTROLLER_OWNER": owner}) for owner in ("owner-one", "owner-two")]
