@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from vmcontroller.channel import Channel
-from vmcontroller.wire.chirp import parse_number
+from vmcontroller.wire.chirp import ChirpError, Number, parse_number
 from vmcontroller.wire.ticket import CHALLENGE, PublicKey
 
 #: Seconds within which it must be done.
@@ -51,4 +51,6 @@ def _signed(channel: Channel, key: PublicKey) -> bool:
     challenge = secrets.token_bytes(CHALLENGE)
     channel.say(b"%d\n%b" % (CHALLENGE, challenge))
     length = parse_number(channel.line())
-    return 0 < length <= _MAX_SIGNATURE and key.verifies(challenge, channel.octets(length))
+    if not 0 < length <= _MAX_SIGNATURE:
+        raise ChirpError(Number.INVALID_REQUEST)
+    return key.verifies(challenge, channel.octets(length))
