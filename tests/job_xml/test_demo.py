@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from job_xml.examples.demo import __main__ as demo
-from job_xml.examples.demo import daemon, fetch, plot, report
+from job_xml.examples.demo import clearing, fetch, plot, report
 from job_xml.examples.demo.play import Tail, Times
 from job_xml.examples.demo.screen import Screen, bar
 from job_xml.examples.demo.stage import Stage
@@ -242,22 +243,51 @@ def test_the_users_own_settings_do_not_reach_the_demo(monkeypatch: pytest.Monkey
         assert environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
-def test_where_no_daemon_runs_none_is_ended(tmp_path: Path) -> None:
-    """There may be no address file, or a process that is gone already."""
-    daemon.end_daemon(tmp_path)
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    address = {"url": "http://vmcontroller:x@127.0.0.1:9/RPC2", "pid": gone.pid}
-    (tmp_path / "daemon.json").write_text(json.dumps(address))
-    daemon.end_daemon(tmp_path)
+# What runs
 
 
-def test_a_daemon_that_does_not_answer_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """First by SIGTERM; that nobody has collected it yet does not count as living."""
-    monkeypatch.setattr(daemon, "LEAVE_SECONDS", 0.05)
-    with subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL) as deaf:
-        address = {"url": "http://vmcontroller:x@127.0.0.1:9/RPC2", "pid": deaf.pid}
-        (tmp_path / "daemon.json").write_text(json.dumps(address))
-        daemon.end_daemon(tmp_path)
-        assert not daemon.lives(deaf.pid)
+@pytest.mark.parametrize("how", ["cmdline", "environ"])
+def test_a_process_belongs_to_the_directory_that_it_was_told_of(tmp_path: Path, how: str) -> None:
+    """By its command line or by its environment; one that has ended is no more, also if nobody has collected it."""
+    if how == "environ" and not clearing.PROC.is_dir():
+        pytest.skip("without /proc nobody sees the environment of a process")
+    command = [*SLEEPER, str(tmp_path)] if how == "cmdline" else SLEEPER
+    environment = os.environ | ({"TMPDIR": str(tmp_path)} if how == "environ" else {})
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        found = clearing.remaining(tmp_path)
+        process.kill()
+        assert clearing.gone(tmp_path, 10.0)
+    assert found == [process.pid]
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="there is no ps; Debian's package procps has it")
+def test_processes_are_found_without_proc(tmp_path: Path) -> None:
+    """As on macOS."""
+    with subprocess.Popen([*SLEEPER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        found = clearing.in_ps(str(tmp_path))
+        process.kill()
+    assert found == [process.pid]
+
+
+def test_where_nothing_runs_nothing_is_ended(tmp_path: Path) -> None:
+    """There may be no address file at all, or one that a killed daemon has left."""
+    clearing.end_all(tmp_path, tmp_path)
+    (tmp_path / "daemon.json").write_text(json.dumps({"url": "http://vmcontroller:x@127.0.0.1:9/RPC2", "pid": 1}))
+    clearing.end_all(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("address", [None, "{", '{"url": "http://vmcontroller:x@127.0.0.1:9/RPC2"}'])
+def test_a_daemon_that_cannot_be_asked_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    """It has written no address yet, half of one, or does not answer there."""
+    monkeypatch.setattr(clearing, "LEAVE_SECONDS", 0.05)
+    if address is not None:
+        (tmp_path / "daemon.json").write_text(address)
+    with subprocess.Popen([*SLEEPER, str(tmp_path)], stdout=subprocess.DEVNULL) as deaf:
+        clearing.end_all(tmp_path, tmp_path)
     assert deaf.returncode == -signal.SIGTERM

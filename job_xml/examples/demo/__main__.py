@@ -21,6 +21,7 @@ EXAMPLES = Path(__file__).parents[1]
 RESULTS = ("result.json", "distribution.txt", "stdout.txt")
 LOGS = ("stderr.txt", "stderr_program.txt")
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+UNREAD = 141  # and for one whose output nobody read
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo on standard output."""
     options, stop = parse(argv), Stop()
     stop.install()
-    return Demo(options, Screen(sys.stdout, time.monotonic), stop).run()
+    try:
+        return Demo(options, Screen(sys.stdout, time.monotonic), stop).run()
+    except BrokenPipeError:
+        # Nobody reads any more. Python flushes its standard output once again at the end; let it go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
 
 
 if __name__ == "__main__":

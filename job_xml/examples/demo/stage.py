@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .daemon import end_daemon
+from .clearing import end_all
 
 
 class Stage:
@@ -31,7 +31,7 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        end_daemon(self.state)
+        end_all(self._root, self.state)
         shutil.rmtree(self._root)
 
     def lay_out(self, example: Path, files: dict[str, Path]) -> None:
