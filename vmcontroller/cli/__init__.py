@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -58,7 +57,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return ": ".join(filter(None, (str(error.filename or ""), error.strerror)))
     if "VMCONTROLLER_TRACEBACK" in os.environ:
-        traceback.print_exc()
+        sys.excepthook(type(error), error, error.__traceback__)
     return f"a fault of its own: {type(error).__name__}: {error}; VMCONTROLLER_TRACEBACK=1 shows where"
 
 

@@ -19,12 +19,13 @@ from typing import Any
 from vmcontroller.cli.sinks import Sink
 from vmcontroller.client import ApiFault, Client, octets
 from vmcontroller.errors import CommandEnded
-from vmcontroller.wire.words import CHUNK
 
 #: Seconds that one call waits for more output. On Windows it also bounds how long Ctrl-C takes.
 POLL_SECONDS = 2.0
 #: Seconds after which it is said which VMs have not taken the command yet.
 SILENCE_SECONDS = 5.0
+#: Octets of input that one call carries.
+INPUT_OCTETS = 64 * 1024
 SIGKILL = 9
 FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -122,7 +123,7 @@ def copy_input(api: Client, cmd_id: str, descriptor: int) -> None:
 def _read(descriptor: int) -> bytes:
     """What is there; a terminal that is another's, or gone, has nothing more."""
     try:
-        return os.read(descriptor, CHUNK)
+        return os.read(descriptor, INPUT_OCTETS)
     except OSError:
         return b""
 

@@ -38,15 +38,13 @@ def may_come_back(part: Part) -> bool:
 def trouble(vm: str, part: Part) -> str:
     """The sentence that the operator needs besides the exit code, or ""."""
     sentences = {
-        "timedOut": "the command was ended, it took longer than it was given",
+        "timedOut": "the command was ended by its limit",
         "notStarted": "the command was not started",
         "lost": "the command was lost, its VM or its agent went away",
         "rolledBack": "the VM was rolled back to a time before the command",
     }
-    if part["state"] not in sentences:
-        return ""
-    reason = f": {part['reason']}" if part["reason"] else ""
-    return f"{vm}: {sentences[part['state']]}{reason}"
+    sentence = ": ".join(filter(None, (sentences.get(part["state"]), part["reason"])))
+    return f"{vm}: {sentence}" if sentence else ""
 
 
 def told(part: Part, out: Sink, err: Sink) -> dict[str, Any]:

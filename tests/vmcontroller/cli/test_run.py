@@ -120,7 +120,7 @@ class TestOneVM:
     @pytest.mark.parametrize(
         ("outcome", "reason", "code", "says"),
         [
-            ("timedOut", "", 124, "w1: the command was ended, it took longer than it was given"),
+            ("timedOut", "", 124, "w1: the command was ended by its limit\n"),
             ("lost", "the agent was killed", 125, "went away: the agent was killed"),
             ("rolledBack", "", 125, "w1: the VM was rolled back to a time before the command"),
         ],
