@@ -9,7 +9,6 @@ import random
 import typing
 from collections.abc import Callable, Iterable, Mapping
 
-from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -22,12 +21,14 @@ from vmcontroller.messaging.client import Account, StompClient
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
 
 
-class Messenger(Service):
+class Messenger:
     """Keeps one connection to the broker, by dialling or by being given connections; a newer one replaces the older.
 
     ``on_up()`` when every subscription stands. ``on_message(destination, headers, body)`` for each MESSAGE.
     ``on_down(reason)`` when a connection has ended, and for each attempt that failed. ``on_drained()`` when
     ``congested`` has become false.
+
+    It starts and stops as twisted.application's Services do, but is none: they cost a guest 0.7 MB of memory.
     """
 
     _log = Logger()
@@ -53,6 +54,7 @@ class Messenger(Service):
         self._on_message = on_message
         self._on_down = on_down
         self._on_drained = on_drained
+        self._running = False
         self._client: StompClient | None = None
         self._ended: Deferred[None] | None = None
         self._dialling: Deferred[typing.Any] | None = None
@@ -96,12 +98,12 @@ class Messenger(Service):
 
     def startService(self) -> None:
         """Dial, if there is an endpoint to dial."""
-        super().startService()
+        self._running = True
         self._dial()
 
     def stopService(self) -> Deferred[None]:
         """Hang up after what was sent; fires when the connection is gone."""
-        super().stopService()
+        self._running = False
         if self._redial is not None and self._redial.active():
             self._redial.cancel()
         if self._dialling is not None:
@@ -132,7 +134,7 @@ class Messenger(Service):
 
     def _not_connected(self, failure: Failure) -> None:
         self._dialling = None
-        if self.running:
+        if self._running:
             self._on_down(f"the broker cannot be reached: {failure.getErrorMessage()}")
             self._dial_later()
 
@@ -172,5 +174,5 @@ class Messenger(Service):
         if self._ended is not None:
             ended, self._ended = self._ended, None
             ended.callback(None)
-        elif self.running and self._endpoint is not None:
+        elif self._running and self._endpoint is not None:
             self._dial_later()
