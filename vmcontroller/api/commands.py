@@ -83,14 +83,17 @@ class CommandMethods:
         """The ids of the commands that have ended and whose results nobody has read, oldest first."""
         return self._ledger.finished_unread()
 
-    def getCmdResults(self, cmdId: str, vm: str = "") -> Any:
+    async def getCmdResults(self, cmdId: str, vm: str = "", timeout: float = 0.0) -> Any:
         """How a command ended: out, err, finished, exitCodeOrSignal, resources, outcome, reason, started, seconds,
         and left.
 
         "" while it has not. For a command to several VMs {name: result} when all have ended, or one with ``vm``.
         ``outcome`` is exited, signalled, timedOut, notStarted, lost or rolledBack. At most 16 MiB of each stream;
         getCmdOutput has the rest. Reading takes the command off listFinishedCmds and destroys nothing.
+        With ``timeout`` it waits so many seconds for the end.
         """
+        if timeout > 0:
+            await self.waitForCmd(cmdId, timeout, vm)
         if not self._ledger.command(cmdId) or self._results.waiting(cmdId, vm):
             return ""
         parts = self._results.parts(cmdId, vm)
