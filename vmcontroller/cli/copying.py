@@ -95,7 +95,7 @@ def _move(session: Session, api: Client, source: Place, target: Place) -> dict[s
         result = _watch(session, api, transfer)
     except KeyboardInterrupt:
         api.call("cancelTransfer", transfer)
-        session.say(f"{source.name} was not copied; what stood at its destination is untouched")
+        session.say(f"the copy of {source.name} was cancelled; what is at its destination is as it was, or whole")
         raise
     if result["state"] != "done":
         raise ApiFault(int(result["faultCode"] or 1), str(result["error"] or f"the transfer was {result['state']}"))

@@ -129,7 +129,7 @@ def test_to_be_interrupted_cancels_it(stalled: Any, api: FakeApi, number: int) -
     process, terminal = stalled
     read_until(terminal, b" of ")
     process.send_signal(number)
-    assert b"file was not copied; what stood at its destination is untouched" in read_until(terminal, b"untouched")
+    assert b"the copy of file was cancelled; " in read_until(terminal, b"or whole")
     assert process.wait(timeout=30) == 130
     assert api.transfers["0"]["state"] == "cancelled"
 
