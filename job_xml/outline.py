@@ -23,6 +23,8 @@ _INSTEAD = {
     "copy_files_to_VM": "write one <copy_file_to_VM> for each file",
     "copy_files_from_VM": "write one <copy_file_from_VM> for each file",
 }
+#: What was read of these counts, closed or not; of a task it does not.
+_COUNT_UNCLOSED = ("unzip_input", "zip_output")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Block:
 
     name: str
     line: int
+    closed: bool = False
     entries: list[Entry] = field(default_factory=list)
 
     def every(self, name: str) -> list[Entry]:
@@ -131,28 +134,30 @@ class _Reader:
                 return found
             elif token.name in GROUPS:
                 block = self._block(token)
-                unclosed = "" if block else f", in the <{token.name}> of line {token.line}"
-                found.blocks += [block] if block else []
+                unclosed = "" if block.closed else f", in the <{token.name}> of line {token.line}"
+                found.blocks += [block] if block.closed or token.name in _COUNT_UNCLOSED else []
             else:
                 found.entries += self._entry(token, JOB, "job_desc")
         what = f"{self._why_ended()} before </job_desc>{unclosed}"
         self._problems.refuse(self._scanner.line, what, "close what is open, <job_desc> last")
         return found
 
-    def _block(self, start: Token) -> Block | None:
+    def _block(self, start: Token) -> Block:
         self._look_at_attributes(start)
         block = Block(start.name, start.line)
         while token := self._scanner.get():
             if token.kind is not Kind.TAG:
                 self._unexpected_text(token, block.name)
             elif token.name == f"/{block.name}":
+                block.closed = True
                 self._look_for_doubles(block.entries)
                 return block
             else:
                 block.entries += self._entry(token, GROUPS[block.name].members, block.name)
-        what = f"<{block.name}> is left out: {self._why_ended()} before </{block.name}>"
+        lost = "" if block.name in _COUNT_UNCLOSED else ", and it is left out"
+        what = f"<{block.name}> has no end: {self._why_ended()} before </{block.name}>{lost}"
         self._problems.error(block.line, what, f"close it with </{block.name}>, and shorten what is too long")
-        return None
+        return block
 
     # -- one element
 

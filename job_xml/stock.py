@@ -22,9 +22,8 @@ _NOT_SPACE = re.compile(rb"[^ \t\n\v\f\r]")
 _INTEGER = re.compile(rb"[+-]?(0[xX][0-9a-fA-F]+|[0-9]+)\Z")
 _NUMBER = re.compile(rb"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|inf(inity)?|nan(\(\w*\))?)\Z", re.IGNORECASE)
 _HEX_NUMBER = re.compile(rb"[+-]?0x([0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(p[+-]?[0-9]+)?\Z", re.IGNORECASE)
-_REFERENCE = re.compile(rb"&(lt;|gt;|quot;|apos;|amp;|#)")
-_NAMED = {b"lt;": b"<", b"gt;": b">", b"quot;": b'"', b"apos;": b"'", b"amp;": b"&"}
-_DIGITS = re.compile(rb"\s*([+-]?[0-9]*)")
+_REFERENCE = re.compile(rb"&(?:(lt|gt|quot|apos|amp)|#([0-9]+));")
+_NAMED = {b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'", b"amp": b"&"}
 _SMALLEST = 2.2250738585072014e-308
 
 
@@ -156,33 +155,18 @@ def _split_tag(inside: bytes) -> tuple[bytes, bytes]:
 
 
 def unescape(text: bytes) -> bytes:
-    """Replace references as the stock parser does, in octets.
+    """Replace references as the stock parser does, in octets. What it does not know stays as it is.
 
-    ``&#233;`` is the one octet 233, ``&#x41;`` is NUL, and NUL ends the text. What it does not know stays as it is.
+    ``&#233;`` is the one octet 233; a greater number and ``&#xe9;`` are not known. A NUL ends the text.
     """
-    parts: list[bytes] = []
-    position = 0
-    while found := _REFERENCE.search(text, position):
-        parts.append(text[position : found.start()])
-        replacement, position = _dereference(text, found)
-        parts.append(replacement)
-    return b"".join([*parts, text[position:]]).split(b"\0", 1)[0]
+    return _REFERENCE.sub(_dereference, text).split(b"\0", 1)[0]
 
 
-def _dereference(text: bytes, found: re.Match[bytes]) -> tuple[bytes, int]:
-    if found[1] != b"#":
-        return _NAMED[found[1]], found.end()
-    number = _DIGITS.match(text, found.end())
-    value = int(number[1]) if number and number[1].strip(b"+-") else 0
-    semicolon = text.find(b";", found.end())
-    after = semicolon + 1 if semicolon >= 0 else _past_digits(text, found.end())
-    return bytes([value & 0xFF]), after
-
-
-def _past_digits(text: bytes, position: int) -> int:
-    while position < len(text) and text[position : position + 1].isdigit():
-        position += 1
-    return position
+def _dereference(found: re.Match[bytes]) -> bytes:
+    if found[1]:
+        return _NAMED[found[1]]
+    value = narrowed(min(int(found[2][-4000:]), 2**63 - 1))
+    return found[0] if value > 255 else bytes([value & 0xFF])
 
 
 def integer(text: bytes) -> int | None:
