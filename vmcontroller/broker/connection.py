@@ -11,6 +11,7 @@ import typing
 
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -43,6 +44,7 @@ class Connection(Protocol):
 
     transport: typing.Any  # any that can be paused
     _outbox: Outbox
+    _log = Logger()
 
     def __init__(self, broker: Owner) -> None:
         clock, limits = broker.clock, broker.limits
@@ -108,6 +110,8 @@ class Connection(Protocol):
             headers["receipt-id"] = frame.headers["receipt"]
         if self.session is None:
             headers["version"] = ",".join(Version)
+        # No more than debug: a guest could fill the disk with what it does wrong.
+        self._log.debug("{login} is hung up on: {rule}", login=self.session and self.session.login, rule=rule)
         self._close(self._octets(Frame("ERROR", headers, rule.encode())))
 
     def cut(self) -> None:

@@ -18,38 +18,33 @@ class Queue:
         self.consumers: deque[Subscription] = deque()  # whose turn it is stands first
         self._name = name
         self._limits = limits
-        self._waiting: deque[Message] = deque()
+        self.waiting: deque[Message] = deque()
         self._octets = 0
-
-    @property
-    def empty(self) -> bool:
-        """Whether no message waits."""
-        return not self._waiting
 
     def put(self, message: Message) -> None:
         """Take in a message; ProtocolError when the queue is full."""
         limits = self._limits
-        if len(self._waiting) >= limits.queue_messages or self._octets + len(message.body) > limits.queue_octets:
-            raise ProtocolError(f"{self._name} is full: {len(self._waiting)} messages, {self._octets} octets")
-        self._waiting.append(message)
+        if len(self.waiting) >= limits.queue_messages or self._octets + len(message.body) > limits.queue_octets:
+            raise ProtocolError(f"{self._name} is full: {len(self.waiting)} messages, {self._octets} octets")
+        self.waiting.append(message)
         self._octets += len(message.body)
         self.pump()
 
     def put_back(self, messages: list[Message]) -> None:
         """Take in messages that were here before, to be the next again."""
         for message in reversed(messages):
-            self._waiting.appendleft(message)
+            self.waiting.appendleft(message)
             self._octets += len(message.body)
         self.pump()
 
     def pump(self) -> None:
         """Deliver as long as somebody can take the next message."""
-        while self._waiting and self.consumers:
-            message = self._waiting[0]
+        while self.waiting and self.consumers:
+            message = self.waiting[0]
             consumer = self._consumer_for(message)
             if consumer is None and not message.refused_by.issuperset(self.consumers):
                 return
-            self._waiting.popleft()
+            self.waiting.popleft()
             self._octets -= len(message.body)
             if consumer is not None:  # else it is dropped: everyone who listens has refused it
                 consumer.take(message)
@@ -93,6 +88,11 @@ class Queues:
             queue = self._begin(message.destination)
         queue.put(message)
 
+    def waiting(self, name: str) -> tuple[Message, ...]:
+        """The messages that wait in a queue, the next one first."""
+        queue = self._queues.get(name)
+        return tuple(queue.waiting) if queue else ()
+
     def refused(self, subscription: Subscription, messages: list[Message]) -> None:
         """A NACK: the messages go to others who have not refused them; where there are none they are dropped."""
         for message in messages:
@@ -115,7 +115,7 @@ class Queues:
 
     def _make_room(self) -> None:
         if len(self._queues) >= self._limits.queues:
-            for name in [name for name, queue in self._queues.items() if queue.empty]:
+            for name in [name for name, queue in self._queues.items() if not queue.waiting]:
                 self._forget(name)
         if len(self._queues) >= self._limits.queues:
             raise ProtocolError(f"{len(self._queues)} queues hold messages, and there may be no more")
