@@ -25,7 +25,9 @@ bench: $(VENV)/installed-test ## measure, beside other programs where they are i
 	$(BIN)/python -m tests.bench
 
 docs: $(VENV)/installed ## make the generated pages of docs/reference again
-	$(BIN)/python -m docs
+	$(BIN)/python docs
+	$(BIN)/job-xml doc > docs/reference/job-xml.md
+	$(BIN)/job-xml schema > job_xml/schema/job.xsd
 
 clean: ## remove what make has made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis bench-results.json

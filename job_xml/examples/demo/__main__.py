@@ -82,8 +82,9 @@ class Demo:
         try:
             return alice(fetch.wheel(self._options.cache or stage.temporary, self._stop))
         except fetch.NoWheel as problem:
-            self._screen.phase("fetch", f"no wheel for this Python, or no way to the package index: {problem}")
-            self._screen.phase("fetch", "so the second example runs instead")
+            if not self._stop.asked:
+                self._screen.phase("fetch", f"no wheel for this Python, or no way to the package index: {problem}")
+                self._screen.phase("fetch", "so the second example runs instead")
             return ISING
 
     def _tell(self, stage: Stage, code: int, times: Times) -> None:
