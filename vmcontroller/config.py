@@ -50,8 +50,6 @@ class GuestSettings:
 
     beacon_interval: float = _setting(10.0, "seconds between two STILL_ALIVE")
     grace: float = _setting(30.0, "seconds of silence after which a guest is warned of; at 1.5 times it is dropped")
-    unseeded: bool = _setting(False, "let in guests that have no seed, known by their MAC address")
-    unseeded_passcode: str = _setting("", "the broker passcode of guests without a seed")
 
 
 @dataclass(frozen=True)

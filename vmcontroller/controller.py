@@ -150,7 +150,7 @@ class Controller:
         part = self._ledger.part(word.cmd_id, vm)
         self._repeats.stop(("run", word.cmd_id, vm))
         if part is not None and part.state is State.SENT:
-            self._ledger.set_state(word.cmd_id, vm, after(part.state, Event.ACCEPTED))
+            self._ledger.accepted(word.cmd_id, vm)
             self.waiters.notify(("cmd", word.cmd_id))
 
     def _heard_ack(self, vm: str, word: words.CmdAck) -> None:

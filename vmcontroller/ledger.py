@@ -128,6 +128,7 @@ class Ledger:
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA foreign_keys=ON")
             self._db.executescript(SCHEMA)
+            self._guests: dict[str, GuestRecord] = {}
         except sqlite3.DatabaseError as error:
             raise StateDirectoryUnusable(
                 f"{path} is not a usable ledger ({error}); move it away to begin anew"
@@ -138,9 +139,11 @@ class Ledger:
         self._db.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+    def _transaction(self, durable: bool = True) -> Iterator[sqlite3.Cursor]:
+        """All or nothing. What is not ``durable`` a power cut may undo: only what would be found out again anyway."""
         cursor = self._db.cursor()
         try:
+            cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             cursor.execute("BEGIN IMMEDIATE")
             yield cursor
             cursor.execute("COMMIT")
@@ -151,8 +154,8 @@ class Ledger:
                 raise DiskFull("no room for the ledger; free some space on the disk of the state directory") from None
             raise
 
-    def _do(self, sql: str, *values: Any) -> int:
-        with self._transaction() as cursor:
+    def _do(self, sql: str, *values: Any, durable: bool = True) -> int:
+        with self._transaction(durable) as cursor:
             return cursor.execute(sql, values).rowcount
 
     def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -186,14 +189,19 @@ class Ledger:
 
     def remove_guest(self, vm: str) -> None:
         """A VM is gone, with all that was known of its guest; its commands stay."""
+        self._guests.pop(vm, None)
         with self._transaction() as cursor:
             for table in ("guests", "rolled_offers", "strangers", "held", "leased", "signals"):
                 cursor.execute(f"DELETE FROM {table} WHERE vm=?", (vm,))
 
     def guest(self, vm: str) -> GuestRecord | None:
-        """What is kept of a guest."""
-        row = self._one(f"SELECT {_GUEST} FROM guests WHERE vm=?", vm)
-        return None if row is None else _guest(row)
+        """What is kept of a guest. Asked for with every word, so it is remembered until it changes."""
+        if vm not in self._guests:
+            row = self._one(f"SELECT {_GUEST} FROM guests WHERE vm=?", vm)
+            if row is None:
+                return None
+            self._guests[vm] = _guest(row)
+        return self._guests[vm]
 
     def guests(self) -> list[GuestRecord]:
         """All guests that are kept."""
@@ -202,6 +210,7 @@ class Ledger:
     def mark_restored(self, vm: str) -> None:
         """The host is about to restore this VM to a snapshot."""
         self._do("UPDATE guests SET restored=1 WHERE vm=?", vm)
+        self._guests.pop(vm, None)
 
     def note_rolled_offer(self, vm: str, session: int) -> None:
         """An offer that answers a HELLO after a roll-back: should we stop before it is confirmed, we shall know."""
@@ -238,7 +247,7 @@ class Ledger:
 
     def mark_read(self, cmd_id: str) -> None:
         """Somebody has read the results."""
-        self._do("UPDATE commands SET read=1 WHERE cmd_id=?", cmd_id)
+        self._do("UPDATE commands SET read=1 WHERE cmd_id=?", cmd_id, durable=False)
 
     def close_stdin(self, cmd_id: str) -> None:
         """No input follows what is in the spool."""
@@ -266,14 +275,15 @@ class Ledger:
         where, values = ("vm=? AND ", (vm,)) if vm else ("", ())
         return [_part(r) for r in self._all(f"SELECT {_PART} FROM parts WHERE {where}state IN ({_OPEN})", *values)]
 
-    def set_state(self, cmd_id: str, vm: str, state: State, result: Mapping[str, Any] | None = None) -> None:
-        """Move a part, with the result that goes with it, if there is one."""
-        if result is None:
-            self._do("UPDATE parts SET state=? WHERE cmd_id=? AND vm=?", state, cmd_id, vm)
-        else:
-            self._do(
-                "UPDATE parts SET state=?, result=? WHERE cmd_id=? AND vm=?", state, json.dumps(result), cmd_id, vm
-            )
+    def accepted(self, cmd_id: str, vm: str) -> None:
+        """A guest has it in its journal. Its next HELLO would tell us again, so the disk is not waited for."""
+        sql = "UPDATE parts SET state=? WHERE cmd_id=? AND vm=?"
+        self._do(sql, State.ACCEPTED, cmd_id, vm, durable=False)
+
+    def set_state(self, cmd_id: str, vm: str, state: State, result: Mapping[str, Any]) -> None:
+        """Move a part, with the result that goes with it."""
+        sql = "UPDATE parts SET state=?, result=? WHERE cmd_id=? AND vm=?"
+        self._do(sql, state, json.dumps(result), cmd_id, vm)
 
     def end(self, cmd_id: str, vm: str, state: State, result: Mapping[str, Any], inline: Mapping[str, bytes]) -> None:
         """Give a part its outcome. ``inline``: streams that came whole inside the result."""
@@ -305,6 +315,7 @@ class Ledger:
             for cmd_id, seen in strangers.items():
                 sql = "INSERT INTO strangers (cmd_id, vm, state) VALUES (?,?,?) ON CONFLICT DO UPDATE SET state=?"
                 cursor.execute(sql, (cmd_id, vm, seen, seen))
+        self._guests.pop(vm, None)
 
     # -- signals under way
 
