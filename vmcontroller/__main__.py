@@ -2,12 +2,15 @@
 
 import sys
 
-from vmcontroller import cli
-
 
 def main() -> None:
     """The console script."""
-    sys.exit(cli.main(sys.argv[1:]))
+    try:
+        from vmcontroller import cli  # noqa: PLC0415 — Ctrl-C may come before all of it is imported
+
+        sys.exit(cli.main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

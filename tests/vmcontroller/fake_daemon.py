@@ -17,6 +17,15 @@ SECRET = "s3cret"
 LARGEST = 200_000
 
 
+class HangUp(Exception):
+    """Raised by a method: the connection is cut instead of an answer."""
+
+
+def hang_up(*_: Any) -> None:
+    """A method that only does this."""
+    raise HangUp
+
+
 class FakeDaemon:
     """Serves ``methods`` on loopback; ``calls`` and ``queries`` say what was asked, ``connections`` from how many."""
 
@@ -98,8 +107,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.server.fake.queries.append(self.path.partition("?")[2])
         arguments, method = xmlrpc.client.loads(body, use_builtin_types=True)
-        self._respond(200, self.server.fake.answer(str(method), arguments))
-        self.close_connection = self.server.fake.hangs_up_after_each
+        try:
+            self._respond(200, self.server.fake.answer(str(method), arguments))
+        except HangUp:
+            self.close_connection = True
+        self.close_connection |= self.server.fake.hangs_up_after_each
 
     def _respond(self, status: int, body: bytes) -> None:
         self.send_response(status)

@@ -53,9 +53,10 @@ def test_text_that_is_not_xml_travels_as_binary(daemon: FakeDaemon, tmp_path: Pa
 @pytest.mark.parametrize("value", [2**31, -(2**31) - 1, 2**63 - 1])
 def test_integers_past_32_bits_travel_as_i8(daemon: FakeDaemon, tmp_path: Path, value: int) -> None:
     """The standard library reads i8 and refuses to write it; ours writes it."""
-    with client.connect(tmp_path) as api, pytest.raises(client.ConnectionLost):
-        api.call("echo", value)  # the fake's own standard library cannot answer with it
-    assert daemon.asked("echo") == [(value,)]
+    daemon.methods["take"] = lambda value: True
+    with client.connect(tmp_path) as api:
+        api.call("take", value)
+    assert daemon.asked("take") == [(value,)]
 
 
 @pytest.mark.parametrize("value", [None, 2**63, object(), {1: 2}, [None]])

@@ -20,7 +20,7 @@ from vmcontroller.errors import NotRunning, VMControllerError
 
 def main(argv: Sequence[str], out: TextIO | None = None, err: TextIO | None = None) -> int:
     """Do what the arguments say and return the exit code."""
-    out, err = _lenient(out or sys.stdout), _lenient(err or sys.stderr)
+    out, err = _lenient(out or sys.stdout or _nowhere()), _lenient(err or sys.stderr or _nowhere())
     try:
         code = _do(argv, out, err)
         out.flush()
@@ -59,6 +59,11 @@ def _sentence(error: Exception) -> str:
     if "VMCONTROLLER_TRACEBACK" in os.environ:
         sys.excepthook(type(error), error, error.__traceback__)
     return f"a fault of its own: {type(error).__name__}: {error}; VMCONTROLLER_TRACEBACK=1 shows where"
+
+
+def _nowhere() -> TextIO:
+    """In the place of a stream that was closed before we began."""
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def _lenient(stream: TextIO) -> TextIO:

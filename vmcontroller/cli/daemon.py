@@ -32,7 +32,7 @@ def declare(verbs: Verbs) -> None:
     )
     parser.add_argument("--background", action="store_true", help="start it in the background and return when ready")
     parser.add_argument("--ready-fd", metavar="N", type=int, help="write 'ready' or the error to this descriptor")
-    parser.add_argument("--detach", action="store_true", help="become nobody's child first")
+    parser.add_argument("--detach", action="store_true", help="become nobody's child and leave the directory first")
     stop = verbs.add("stop-daemon", stop_daemon, "save the VMs and stop the daemon")
     stop.add_argument("--leave-vms", action="store_true", help="let the VMs run on without it")
 
@@ -45,6 +45,8 @@ def run_daemon(session: Session) -> int:
         os._exit(0)
     with _telling(session.arguments.ready_fd):
         config = _config(session.arguments)
+        if session.arguments.detach:
+            os.chdir(_home(config))
         from vmcontroller.daemon import run  # noqa: PLC0415 — what it imports makes every other verb slow
 
         return run(config, session.arguments.ready_fd)

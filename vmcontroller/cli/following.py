@@ -91,7 +91,7 @@ class Following:
             self._say(f"has not answered yet: {', '.join(silent)}")
 
     def _send(self, number: int) -> None:
-        with _ended_is_fine():
+        with ended_is_fine():
             self._api.call("signalCmd", self._cmd_id, number)
 
 
@@ -114,7 +114,7 @@ def copy_output(api: Client, cmd_id: str, vm: str, out: Sink, err: Sink) -> None
 
 def copy_input(api: Client, cmd_id: str, descriptor: int) -> None:
     """Pass on an open file until its end; a command that has ended reads no more."""
-    with _ended_is_fine():
+    with ended_is_fine():
         while data := _read(descriptor):
             api.call("writeStdin", cmd_id, data)
         api.call("closeStdin", cmd_id)
@@ -129,7 +129,8 @@ def _read(descriptor: int) -> bytes:
 
 
 @contextmanager
-def _ended_is_fine() -> Iterator[None]:
+def ended_is_fine() -> Iterator[None]:
+    """A command that has ended meanwhile needs neither signals nor input."""
     try:
         yield
     except ApiFault as fault:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vmcontroller.cli import codes
-from vmcontroller.cli.following import SIGKILL, Events, Following, forwarding
+from vmcontroller.cli.following import SIGKILL, Events, Following, ended_is_fine, forwarding
 from vmcontroller.cli.outcomes import Part, exit_code, may_come_back, told, trouble
 from vmcontroller.cli.session import Session
 from vmcontroller.cli.sinks import Descriptor, Kept, Labelled, Sink
@@ -20,6 +20,8 @@ from vmcontroller.client import Client, ConnectionLost
 
 #: Seconds that a killed command may take to be gone.
 END_SECONDS = 5.0
+
+_HINT = "what becomes of it is shown by: vmcontroller output"
 
 Sinks = dict[str, tuple[Sink, Sink]]
 
@@ -40,6 +42,9 @@ def _declare_run(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--cwd", metavar="PATH", default="", help="working directory in the VM")
     parser.add_argument("--timeout", metavar="S", type=float, default=0.0, help="end it after so many seconds")
+    parser.add_argument(
+        "--group", metavar="GROUP", default="", help="the group that a pattern reaches; absent: default"
+    )
     parser.add_argument("-n", "--no-stdin", action="store_true", help="do not pass on standard input")
     parser.add_argument("--detach", action="store_true", help="print the command-id and leave it running")
 
@@ -72,10 +77,10 @@ def _detached(session: Session) -> int:
 def _ask(session: Session, api: Client, cmd_id: str, options: dict[str, Any]) -> str:
     asked = session.arguments
     limits = {"limits": {"seconds": asked.timeout}} if asked.timeout else {}
+    group = {"group": asked.group} if asked.group else {}
+    options = {"cmdId": cmd_id, **limits, **group, **options}
     cmd, *args = asked.command
-    return str(
-        api.call("runCmd", asked.vm, cmd, args, dict(asked.env), asked.cwd, "", {"cmdId": cmd_id, **limits, **options})
-    )
+    return str(api.call("runCmd", asked.vm, cmd, args, dict(asked.env), asked.cwd, "", options))
 
 
 @contextmanager
@@ -84,7 +89,7 @@ def _named(session: Session, cmd_id: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, ConnectionLost):
-        session.say(f"the command may go on; what becomes of it is shown by: vmcontroller output {cmd_id}")
+        session.say(f"the command may go on; {_HINT} {cmd_id}")
         raise
 
 
@@ -106,14 +111,18 @@ def _follow(session: Session, api: Client, cmd_id: str, following: Following, fo
             _end(api, cmd_id)
         raise
     parts = api.call("getCmdDetails", cmd_id)["parts"]
-    if forget and not any(may_come_back(part) for part in parts.values()):
+    code = _conclude(session, cmd_id, parts, sinks)
+    if any(map(may_come_back, parts.values())):
+        session.say(f"a snapshot may bring the command back; {_HINT} {cmd_id}")
+    elif forget:
         api.call("forgetCmd", cmd_id)
-    return _conclude(session, cmd_id, parts, sinks)
+    return code
 
 
 def _end(api: Client, cmd_id: str) -> None:
     """Nobody takes what it writes: it is ended, as it would be here."""
-    api.call("signalCmd", cmd_id, SIGKILL)
+    with ended_is_fine():
+        api.call("signalCmd", cmd_id, SIGKILL)
     if api.call("waitForCmd", cmd_id, END_SECONDS)["finished"]:
         api.call("forgetCmd", cmd_id)
 
@@ -138,4 +147,5 @@ def _conclude(session: Session, cmd_id: str, parts: Mapping[str, Part], sinks: S
     if session.arguments.json:
         each = {vm: told(part, *sinks[vm]) for vm, part in parts.items()}
         session.show({"cmdId": cmd_id, "exitCode": code, "vms": each}, "")
+        session.out.flush()
     return code

@@ -28,6 +28,7 @@ LOG_FILE = "daemon.log"
 PROBE_SECONDS = 5.0
 START_SECONDS = 30.0
 LOOK_SECONDS = 0.05
+_PACKAGES = Path(__file__).parents[2]
 
 
 def default_state_dir() -> Path:
@@ -121,14 +122,10 @@ def _make(home: Path) -> None:
 
 
 def _spawn(home: Path, arguments: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
-    """The daemon neither keeps the caller's directory busy nor needs it to find this package."""
+    """It begins where this package is found, so that nothing in its environment need say where."""
     command = [sys.executable, "-m", "vmcontroller", "daemon", *arguments]
-    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     with (home / LOG_FILE).open("ab") as log:
-        return subprocess.Popen(
-            command, cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **how
-        )
+        return subprocess.Popen(command, cwd=_PACKAGES, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **how)
 
 
 def _spawn_and_hear(home: Path, arguments: Sequence[str], deadline: float) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.vmcontroller.cli.fake_api import FakeApi
-from tests.vmcontroller.fake_daemon import FakeDaemon
+from tests.vmcontroller.fake_daemon import FakeDaemon, hang_up
 from vmcontroller import client
 from vmcontroller.cli import following
 from vmcontroller.cli.sinks import Kept
@@ -77,12 +77,24 @@ class TestOneVM:
         """Environment, directory and limit; arguments that look like options stay the command's."""
         env = ["--env", "A=1=2", "--env", "B="]
         code, out, _ = do(
-            "run", "id-w1", *env, "--cwd", "/", "--timeout", "9", *shell('echo "$A$B" $0 "$@"'), "-n", "--"
+            "run",
+            "id-w1",
+            *env,
+            "--cwd",
+            "/",
+            "--timeout",
+            "9",
+            "--group",
+            "g",
+            *shell('echo "$A$B" $0 "$@"'),
+            "-n",
+            "--",
         )
         assert (code, out) == (0, b"1=2 -n --\n")
         ((vm, cmd, args, env_said, path, stdin, options),) = daemon.asked("runCmd")
         assert (vm, cmd, args[:1], path, stdin) == ("id-w1", "sh", ["-c"], "/", "")
-        assert (env_said, options["limits"], options["stdin"]) == ({"A": "1=2", "B": ""}, {"seconds": 9.0}, "stream")
+        assert env_said == {"A": "1=2", "B": ""}
+        assert (options["limits"], options["stdin"], options["group"]) == ({"seconds": 9.0}, "stream", "g")
 
     def test_input_and_output_are_octets(self, do: Any) -> None:
         """Every octet, in both directions, more than one call carries."""
@@ -137,6 +149,7 @@ class TestOneVM:
         _, err = process.communicate(timeout=30)
         assert process.returncode == code
         assert says in err.decode()
+        assert (cmd_id in err.decode()) == (outcome != "timedOut")
         assert api.forgotten == ([cmd_id] if outcome == "timedOut" else [])
 
     @pytest.mark.parametrize(("program", "code"), [("/no/such/program", 127), ("/etc/passwd", 126)])
@@ -275,12 +288,31 @@ class TestTrouble:
         assert process.stderr.read() == b""
         assert len(api.forgotten) == 1
 
+    @pytest.mark.parametrize("script", ["echo x", "while :; do echo x; done"])
+    def test_the_output_cannot_be_written(self, begin: Started, api: FakeApi, script: str) -> None:
+        """The reason is told, and the command is ended if it still runs."""
+        with open("/dev/full", "wb") as full:
+            process = begin("run", "w1", *shell(script), stdout=full)
+        _, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (125, b"vmcontroller: No space left on device\n")
+        assert len(api.forgotten) == 1
+
+    def test_a_stream_was_closed_before_we_began(self, begin: Started, daemon: FakeDaemon) -> None:
+        """There is nobody to show anything to; the exit code tells."""
+
+        def closed() -> None:
+            for descriptor in (0, 1, 2):
+                os.close(descriptor)
+
+        assert begin("list", preexec_fn=closed).wait(timeout=30) == 0
+        assert begin("run", "w1", *shell("cat; echo x; exit 3"), preexec_fn=closed).wait(timeout=30) == 3
+
     def test_the_daemon_goes_away(self, begin: Started, daemon: FakeDaemon) -> None:
         """One sentence for what happened, one for what to do."""
         process = begin("run", "w1", *shell("echo ready; sleep 60"))
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"
-        daemon.methods["waitForOutput"] = lambda *_: 1 << 80  # cannot be written: the connection is cut
+        daemon.methods["waitForOutput"] = hang_up
         _, err = process.communicate(timeout=30)
         assert process.returncode == 125
         may, lost = err.decode().splitlines()

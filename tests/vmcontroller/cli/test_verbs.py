@@ -10,7 +10,7 @@ import pytest
 
 from tests.vmcontroller.cli.conftest import Call, Done
 from tests.vmcontroller.cli.fake_api import FakeApi
-from tests.vmcontroller.fake_daemon import FakeDaemon
+from tests.vmcontroller.fake_daemon import FakeDaemon, hang_up
 from vmcontroller import client
 
 
@@ -184,7 +184,7 @@ class TestStreams:
 
     def test_a_daemon_that_goes_away_is_told(self, call: Call, daemon: FakeDaemon) -> None:
         """With the exit code of a daemon that is not there."""
-        daemon.methods["getState"] = lambda vm: 1 << 80  # its answer cannot be written: the connection is cut
+        daemon.methods["getState"] = hang_up
         done = call("call", "getState", "w1")
         assert (done.code, done.out) == (3, "")
         assert "the daemon went away during getState" in done.err
