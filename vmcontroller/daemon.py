@@ -58,7 +58,11 @@ class Process:
             level = LogLevel.levelWithName(self._config.log_level)
         except Exception:
             raise BadConfiguration("log_level must be debug, info, warn, error or critical") from None
-        keep: ILogObserver = FilteringLogObserver(textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(level)])
+        predicate = LogLevelFilterPredicate(level)
+        if level is not LogLevel.debug:
+            for namespace in ("twisted", "log_legacy"):  # every port and factory tells of its coming and going
+                predicate.setLogLevelForNamespace(namespace, LogLevel.warn)
+        keep: ILogObserver = FilteringLogObserver(textFileLogObserver(sys.stderr), [predicate])
         globalLogBeginner.beginLoggingTo([keep], redirectStandardIO=False)
 
     async def _start(self) -> None:

@@ -1,0 +1,141 @@
+"""A daemon that cannot start says why in one sentence, with the way out, and leaves nothing half started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.loopback.house import DEADLINE, House, house
+from vmcontroller import client
+from vmcontroller.client import ApiFault
+from vmcontroller.errors import VMControllerError
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the process hypervisor needs Unix")
+
+
+def refused(state: Path, *arguments: str) -> VMControllerError:
+    """What keeps a daemon from starting."""
+    with pytest.raises(VMControllerError) as caught:
+        client.start(state, arguments)
+    assert "\n" not in str(caught.value)
+    assert client.find(state) is None
+    return caught.value
+
+
+@pytest.mark.parametrize("setting", ["xmlrpc.port", "broker.port"])
+def test_port_is_taken(setting: str, tmp_path: Path) -> None:
+    """The sentence names the port and the setting."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        error = refused(tmp_path / "state", "--set", f"{setting}={port}")
+    assert str(port) in str(error)
+    assert setting in str(error)
+    assert isinstance(error, ApiFault)
+    assert error.code == 903
+    with house(tmp_path / "state"):  # and the next start finds nothing in its way
+        pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("--hypervisor", "nonsense"), 502, "nonsense"),
+        (("--set", "nonsense=1"), 905, "nonsense"),
+        (("--set", "xmlrpc.port=many"), 905, "xmlrpc.port"),
+        (("--set", "log_level=loud"), 905, "log_level"),
+        (("--config", "/no/such/file.toml"), 905, "/no/such/file.toml"),
+        (("--set", "broker.url=tcp:nonsense"), 905, "broker.url"),
+    ],
+)
+def test_bad_settings(arguments: tuple[str, ...], code: int, text: str, tmp_path: Path) -> None:
+    """What is wrong with a setting is told, with its name."""
+    error = refused(tmp_path / "state", *arguments)
+    assert text in str(error)
+    assert getattr(error, "code", None) == code
+
+
+def test_state_directory_is_a_file(tmp_path: Path) -> None:
+    """A path that can be no directory."""
+    (tmp_path / "state").write_text("")
+    assert "--state-dir" in str(refused(tmp_path / "state"))
+
+
+def test_ledger_is_garbage(tmp_path: Path) -> None:
+    """A ledger that is none is left alone."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "ledger.sqlite").write_bytes(b"garbage" * 1000)
+    assert "move it away" in str(refused(state))
+    assert (state / "ledger.sqlite").read_bytes() == b"garbage" * 1000
+
+
+def test_second_start_finds_the_first(tmp_path: Path) -> None:
+    """Two starts at once give one daemon, and both callers its address."""
+    with house(tmp_path / "state") as home:
+        assert client.start(tmp_path / "state") == home.address
+        command = [sys.executable, "-m", "vmcontroller", "daemon", "--state-dir", str(tmp_path / "state")]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+        assert second.returncode != 0
+        assert "owns" in second.stderr
+        assert len(second.stderr.strip().splitlines()) == 1
+
+
+def test_no_home_directory(tmp_path: Path) -> None:
+    """Without HOME and without a state directory there is a sentence, not a traceback."""
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("HOME", "XDG", "VMCONTROLLER"))
+    }
+    environment["HOME"] = str(tmp_path / "nowhere" / "file")
+    (tmp_path / "nowhere").write_text("")
+    command = [sys.executable, "-m", "vmcontroller", "daemon"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert ran.returncode != 0
+    assert "--state-dir" in ran.stderr
+    assert len(ran.stderr.strip().splitlines()) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Path:
+    """A disk of 8 MiB, where the machine lets us have one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(command, check=False).returncode != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    yield place  # type: ignore[misc]
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_disk_is_full(small_disk: Path, tmp_path: Path) -> None:
+    """While the disk is full output waits in the guest; when there is room it arrives whole."""
+    state = small_disk / "state"
+    with house(state, "--set", "min_free_disk=0") as home:
+        home.vm("alpha")
+        ballast = small_disk / "ballast"
+        free = shutil.disk_usage(small_disk).free
+        ballast.write_bytes(b"x" * (free - 1_500_000))
+        cmd_id = home.run("alpha", "/bin/sh", "-c", "yes | head -c 900000")
+        assert not home.call("waitForCmd", cmd_id, 1.5)["finished"]
+        assert home.call("getInfo")["vms"] == 1
+        ballast.unlink()
+        assert len(home.result(cmd_id)["out"]) == 900_000
+
+
+def test_house_leaves_nothing(tmp_path: Path) -> None:
+    """After a stop no process, port file or VM is left."""
+    state = tmp_path / "state"
+    home = House(state)
+    home.vm("alpha")
+    home.close()
+    assert sorted(path.name for path in state.iterdir() if path.name != "vms") == [
+        "daemon.log",
+        "ledger.sqlite",
+        "lock",
+    ]
+    assert list((state / "vms").glob("*")) == []
