@@ -262,6 +262,7 @@ class Agent:
             self.log.info("{id} was not started: {why}", id=word.cmd_id, why=error)
             command.ended(Ended("notStarted", reason=str(error)))
         else:
+            self.log.info("{id} runs {cmd} as process {pid}", id=word.cmd_id, cmd=word.cmd, pid=process.pid)
             command.runs(process, word.stdin.kind == "stream")
             self._note(word.cmd_id, process)
 

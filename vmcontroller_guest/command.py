@@ -131,6 +131,10 @@ class Command:
 
     def _finish(self, results: CmdResults, state: str) -> None:
         self._journal.finish(results, state)
+        self.log.info(
+            "{r.cmd_id}: {r.outcome} {r.exit_code_or_signal} after {r.seconds:.3f} s, {r.left} left. {r.reason}",
+            r=results,
+        )
         self.state = state
         self._lengths = {"out": results.out.length, "err": results.err.length}
         self._drop_inline_streams()
