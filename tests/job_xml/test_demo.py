@@ -15,12 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from job_xml import parse
 from job_xml.examples.demo import __main__ as demo
 from job_xml.examples.demo import clearing, fetch, plot, report
-from job_xml.examples.demo.play import Tail, Times
+from job_xml.examples.demo.play import OUTPUT, Tail, Times
 from job_xml.examples.demo.screen import Screen, bar
 from job_xml.examples.demo.stage import Stage
 from job_xml.examples.demo.stop import Stop
+from job_xml.lint import lint
+from job_xml.problems import Severity
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 
@@ -32,6 +35,22 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+# The jobs
+
+
+@pytest.mark.parametrize("example", [demo.alice(Path("pythia8mc-8.0-cp311.whl")), demo.ISING])
+def test_a_job_has_nothing_that_the_checker_would_say(example: demo.Example) -> None:
+    """And its files are those that the demo provides and shows."""
+    path = example.directory / "job.xml"
+    assert [problem for problem in lint(path) if problem.severity is not Severity.NOTE] == []
+    (task,) = parse.read(path).job.tasks
+    assert task.vm
+    assert task.stdout_filename == OUTPUT
+    assert {*task.vm.files_out, OUTPUT} == set(demo.RESULTS)
+    for name in (task.application, *task.vm.files_in):
+        assert name in example.files or (example.directory / name).is_file()
 
 
 # The plot
