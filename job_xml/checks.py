@@ -117,7 +117,7 @@ def _quotes(look: Look, word: Word, following: str) -> None:
         look.error("command_line", what, "use the other quote around the word")
     elif word.quote and following.strip():
         look.warning("command_line", f"another word starts right after {shown(word.text)}", "write a space between")
-    elif not word.quote and ("'" in word.text or '"' in word.text):
+    elif not word.quote and ("'" in word.text[:-1] or '"' in word.text[:-1]):
         what = f"in {shown(word.text)} the quote is an ordinary character and holds nothing together"
         look.warning("command_line", what, "put the quotes around the whole word")
 

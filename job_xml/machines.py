@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from job_xml.elements import Type
-from job_xml.model import Task, VirtualMachine
+from job_xml.model import Kind, Task, VirtualMachine
 from job_xml.names import is_own_file, outside
 from job_xml.outline import Block, Entry, fields_of
 from job_xml.problems import Problems, shown
@@ -32,6 +32,10 @@ def machine(block: Block, task: Task, problems: Problems) -> VirtualMachine | No
     label = next((entry for entry in reversed(said) if entry.element.name == "virtualmachine"), None)
     if label is None:
         _refuse_without_vm(said, problems)
+        return None
+    if block.name != Kind.TASK.value:
+        what = f"a <{block.name}> runs on the host, and this one has a <virtualmachine>"
+        problems.refuse(label.line, what, "make it a <task>, or take the VM away")
         return None
     vm = VirtualMachine(**fields_of(said))
     _Check(block, replace(task, vm=vm), vm, label.line, problems).all()
@@ -96,9 +100,6 @@ class _Check:
         self.problems.refuse(line, what, remedy)
 
     def _place(self) -> None:
-        if self.block.name != "task":
-            what = f"a <{self.block.name}> runs on the host, and this one has a <virtualmachine>"
-            self._refuse(self.line, what, "make it a <task>, or take the VM away")
         if self.task.daemon:
             what = "a task is either a <daemon> or has a <virtualmachine>, and this one is both"
             self._refuse(self._line_of("daemon"), what, "take one of the two away")

@@ -6,6 +6,7 @@ while what it holds is not, and a task ends at the next </task>, wherever that s
 
 from __future__ import annotations
 
+import codecs
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,7 @@ _INSTEAD = {
     "copy_files_to_VM": "write one <copy_file_to_VM> for each file",
     "copy_files_from_VM": "write one <copy_file_from_VM> for each file",
 }
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 #: What was read of these counts, closed or not; of a task it does not.
 _COUNT_UNCLOSED = ("unzip_input", "zip_output")
 
@@ -102,23 +104,25 @@ class _Reader:
             self._look_at_attributes(token)
             return True
         line = token.line if token else self._scanner.line
-        self._problems.refuse(line, self._wrong_start(token), "write <job_desc> first, and the tasks in it")
+        self._problems.refuse(line, *self._wrong_start(token))
         return False
 
-    def _wrong_start(self, token: Token | None) -> str:
+    def _wrong_start(self, token: Token | None) -> tuple[str, str]:
+        """What is wrong, and the remedy."""
+        first = "write <job_desc> first, and the tasks in it"
         if not self._data.strip():
-            return "the file is empty"
+            return "the file is empty", first
+        if self._data.startswith(_BYTE_ORDER_MARKS):
+            return "a byte order mark stands at the start", "save the file as UTF-8 without one"
         if token is None:
-            return f"there is no <job_desc> before {self._why_ended()}"
-        if self._data.startswith(b"\xef\xbb\xbf"):
-            return "a byte order mark stands at the start, and the stock wrapper takes it for text"
+            return f"there is no <job_desc> before {self._why_ended()}", first
         if token.kind is not Kind.TAG:
-            return f"the file starts with {shown(text(token.text))}, not with <job_desc>"
+            return f"the file starts with {shown(text(token.text))}, not with <job_desc>", first
         if token.name.startswith("!"):
-            return f"<{token.name[:60]}> declares a document type, which could declare entities, and is not taken"
+            return f"<{token.name[:60]}> declares a document type, which may declare entities", "take it away"
         if token.name.strip("/") == "job_desc":
-            return "<job_desc> is empty or has an attribute with a slash in it, and the stock wrapper wants it plain"
-        return f"the first element is <{token.name[:60]}>, not <job_desc>"
+            return "<job_desc> is empty or has an attribute with a slash in it", "write it without, and tasks in it"
+        return f"the first element is <{shown(token.name)[1:-1]}>, not <job_desc>", first
 
     def _why_ended(self) -> str:
         return (self._scanner.ended or End.FILE).value
@@ -191,9 +195,10 @@ class _Reader:
         if bare in known or bare in GROUPS:
             what = f"<{bare}> is ignored: it is empty or has an attribute with a slash in it"
             self._problems.error(token.line, what, f"write <{bare}> plainly")
-        elif not self._problems.full:
+        else:
             what = f"<{shown(name)[1:-1]}> is no element of <{where}>, and is ignored"
-            self._problems.error(token.line, what, _instead(bare, (*known, *GROUPS)))
+            remedy = "" if self._problems.full else _instead(bare, (*known, *GROUPS))
+            self._problems.error(token.line, what, remedy)
         if not name.endswith("/"):
             self._unfinished[name] += 1
 
@@ -213,9 +218,12 @@ class _Reader:
         self._problems.error(token.line, what, "put it into an element, or into <!-- -->")
 
     def _look_at_attributes(self, token: Token) -> None:
-        if token.attributes:
-            what = f"the attribute {shown(text(token.attributes))} is ignored"
-            self._problems.error(token.line, what, "take it away; no element of a job.xml has one")
+        if not token.attributes:
+            return
+        what = f"the attribute {shown(text(token.attributes))} is ignored"
+        if b"/" in token.attributes:
+            what = f"the stock wrapper takes the slash in {shown(text(token.attributes))} for the element's own"
+        self._problems.error(token.line, what, "take it away; no element of a job.xml has an attribute")
 
     def _look_for_doubles(self, entries: Iterable[Entry]) -> None:
         seen: dict[str, Entry] = {}

@@ -103,7 +103,7 @@ class Problems:
         """All of them in the file's order."""
         found = self._in_order()
         if self._left_out:
-            what = f"{self._left_out} more problems are not shown"
+            what = f"more problems are not shown ({self._left_out})"
             found.append(Problem(0, Severity.ERROR, what, "mend those above first", file=self._file))
         return tuple(found)
 

@@ -66,7 +66,7 @@ def _remedy(kind: str, message: str) -> str:
 
 
 def _misread_references(data: bytes, problems: Problems) -> None:
-    scanner = Scanner(data)
+    scanner = Scanner(data if b"&#" in data else b"")
     while token := scanner.get(LONG_ROOM):
         if token.kind is Kind.TEXT and b"&#" in token.text:
             _look_at_references(token.text, token.line, problems)

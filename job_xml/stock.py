@@ -18,6 +18,7 @@ SHORT_ROOM = 8192
 LONG_ROOM = 262144
 
 _SPACE = b" \t\n\v\f\r"
+_ONE_SPACE = re.compile(rb"[ \t\n\v\f\r]")
 _NOT_SPACE = re.compile(rb"[^ \t\n\v\f\r]")
 _INTEGER = re.compile(rb"[+-]?(0[xX][0-9a-fA-F]+|[0-9]+)\Z")
 _NUMBER = re.compile(rb"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|inf(inity)?|nan(\(\w*\))?)\Z", re.IGNORECASE)
@@ -87,8 +88,12 @@ class Scanner:
             self._position = start.start()
             if self._data[self._position] != ord("<"):
                 return self._text(room)
+            if not self._data.startswith(b"<!", self._position):
+                return self._tag(room)
+            if self._data.startswith(b"<![CDATA[", self._position):
+                return self._cdata(room)
             if not self._data.startswith(b"<!--", self._position):
-                return self._cdata(room) if self._data.startswith(b"<![CDATA[", self._position) else self._tag(room)
+                return self._tag(room)
             self._skip_comment()
         return None
 
@@ -144,7 +149,7 @@ class Scanner:
 
 def _split_tag(inside: bytes) -> tuple[bytes, bytes]:
     """Name and attributes. Each slash counts as the name's, also one in an attribute."""
-    space = re.search(rb"[ \t\n\v\f\r]", inside)
+    space = _ONE_SPACE.search(inside)
     if not space:
         return inside, b""
     name, attributes = inside[: space.start()], inside[space.end() :]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from job_xml.lint import lint
 from job_xml.model import Job, Task, VirtualMachine
 from job_xml.parse import read
@@ -55,12 +57,10 @@ def vm_of(directory: Path, inside: str) -> VirtualMachine:
 
 def refused(directory: Path, content: str | bytes) -> JobError:
     """The error that a file ends in."""
-    try:
+    with pytest.raises(JobError) as caught:
         read(written(directory, content))
-    except JobError as error:
-        assert "\n" not in str(error)
-        return error
-    raise AssertionError("the job was taken")
+    assert "\n" not in str(caught.value)
+    return caught.value
 
 
 def complaints(directory: Path, content: str | bytes) -> tuple[Problem, ...]:
