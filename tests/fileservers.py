@@ -15,6 +15,7 @@ from vmcontroller import chirpkeys
 from vmcontroller.channel import Channel, Hangup
 from vmcontroller.chirp.client import ChirpClient
 from vmcontroller.wire.ticket import read_public_key
+from vmcontroller_guest.chirp.login import login
 from vmcontroller_guest.chirp.served import ServedFiles
 from vmcontroller_guest.chirp.session import Session
 
@@ -115,3 +116,18 @@ def guest_process(root: Path, scratch: Path) -> Iterator[tuple[subprocess.Popen[
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def scripted(talk: Callable[[Channel], None]) -> Iterator[int]:
+    """Yields the port of a server that lets everybody with the key in, names our verbs, and then does as told."""
+    key = read_public_key(vm_key().public)
+
+    def serve(channel: Channel) -> None:
+        assert login(channel, key)
+        assert channel.line() == b"verbs"
+        channel.say(b"0\ndeliver\nfetch\n\n")
+        talk(channel)
+
+    with listening(serve) as port:
+        yield port

@@ -3,6 +3,8 @@
 A transfer succeeds when every file is on the other side's disk and its checksum agrees, and not before. Cancelling the
 Deferred, like losing the connection, leaves no half file on either side; the Deferred fires when that is so.
 
+``patience`` is how many seconds the guest may be silent before the transfer is given up.
+
 Errors: NoSuchFile, FileDenied (the path or the key), DiskFull, TransferFailed; each names the file.
 """
 
@@ -17,7 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 
 from vmcontroller.chirp import copies
-from vmcontroller.chirp.client import ChirpClient
+from vmcontroller.chirp.client import PATIENCE, ChirpClient
 from vmcontroller.chirp.meter import Listener, Meter
 from vmcontroller.chirp.sentences import about
 from vmcontroller.threads import in_a_thread
@@ -48,6 +50,7 @@ def put(
     source: Path,
     destination: str,
     progress: Progress | None = None,
+    patience: float = PATIENCE,
 ) -> Deferred[None]:
     """Copy a file, or a directory with all that is in it, into the guest.
 
@@ -58,7 +61,8 @@ def put(
     def work(client: ChirpClient, meter: Meter) -> None:
         copies.put(client, source, destination, meter)
 
-    return Deferred.fromCoroutine(_carry(reactor, ChirpClient(host, port, private_key_pem), work, progress))
+    client = ChirpClient(host, port, private_key_pem, patience)
+    return Deferred.fromCoroutine(_carry(reactor, client, work, progress))
 
 
 def get(
@@ -69,6 +73,7 @@ def get(
     source: str,
     destination: Path,
     progress: Progress | None = None,
+    patience: float = PATIENCE,
 ) -> Deferred[None]:
     """Copy a file, or a directory with all that is in it, out of the guest.
 
@@ -78,11 +83,12 @@ def get(
     def work(client: ChirpClient, meter: Meter) -> None:
         copies.get(client, source, destination, meter)
 
-    return Deferred.fromCoroutine(_carry(reactor, ChirpClient(host, port, private_key_pem), work, progress))
+    client = ChirpClient(host, port, private_key_pem, patience)
+    return Deferred.fromCoroutine(_carry(reactor, client, work, progress))
 
 
 def list_files(
-    reactor: IReactorFromThreads, host: str, port: int, private_key_pem: str, path: str
+    reactor: IReactorFromThreads, host: str, port: int, private_key_pem: str, path: str, patience: float = PATIENCE
 ) -> Deferred[list[Entry]]:
     """What lies in a directory of the guest, by name; "" and "/" are the served directory itself."""
 
@@ -90,7 +96,8 @@ def list_files(
         with about(path or "/"):
             return sorted((_entry(name, status) for name, status in client.list(path or "/")), key=_name)
 
-    return Deferred.fromCoroutine(_carry(reactor, ChirpClient(host, port, private_key_pem), work, None))
+    client = ChirpClient(host, port, private_key_pem, patience)
+    return Deferred.fromCoroutine(_carry(reactor, client, work, None))
 
 
 def _entry(name: str, status: Stat) -> Entry:

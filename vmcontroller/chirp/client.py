@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
 from vmcontroller import chirpkeys
 from vmcontroller.channel import Channel, Hangup
 from vmcontroller.errors import FileDenied, TransferFailed
-from vmcontroller.wire.chirp import OURS, BrokenChirp, ChirpError, Number, Stat, parse_stat, request, result
+from vmcontroller.wire.chirp import OURS, BrokenChirp, ChirpError, Number, Stat, parse_stat, quote, request, result
 from vmcontroller.wire.ticket import CHALLENGE, read_public_key
 
 #: Seconds without an octet after which a transfer is given up.
@@ -174,7 +174,12 @@ class ChirpClient:
                 raise
 
     def make_link(self, target: str, path: str) -> None:
-        """Make a symbolic link; a file or link that stands there is replaced."""
+        """Make a symbolic link; a file or link that stands there is replaced.
+
+        The reference server does not decode a target, so that one which must be quoted would be garbled there.
+        """
+        if not self.ours and quote(target) != target:
+            raise ChirpError(Number.NOT_SUPPORTED)
         try:
             self.call("symlink", target, path)
         except ChirpError as refused:
