@@ -113,3 +113,14 @@ def test_lease_runs_out(home: House) -> None:
     assert home.call("renewLease", kept) is True
     home.call("closeLease", kept)
     assert home.call("getState", "leased kept") == "Saved"
+
+
+def test_a_lease_takes_up_a_vm_that_exists(home: House) -> None:
+    """Whoever comes next puts the VM under a lease of his own; the end of the old one does not touch it then."""
+    first, second = home.call("openLease", "first", 60.0), home.call("openLease", "second", 60.0)
+    home.vm("handed on", lease=first)
+    assert home.call("leaseVM", second, "handed on") is True
+    home.call("closeLease", first)
+    assert home.call("getState", "handed on") == "Running"
+    home.call("closeLease", second)
+    assert home.call("getState", "handed on") == "Saved"

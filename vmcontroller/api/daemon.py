@@ -45,6 +45,12 @@ class DaemonMethods:
         self._leases.renew(leaseId)
         return True
 
+    async def leaseVM(self, leaseId: str, vm: str) -> bool:
+        """Put a VM that exists under a lease, whatever lease it had before: its new holder takes it up."""
+        machine = await self._machines.find(vm)
+        self._leases.add(leaseId, machine.id)
+        return True
+
     async def closeLease(self, leaseId: str) -> bool:
         """End a lease now."""
         await self._leases.close(leaseId)
