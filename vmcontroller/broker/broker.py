@@ -11,6 +11,7 @@ from twisted.internet.protocol import Factory
 
 from vmcontroller.broker.connection import Connection
 from vmcontroller.broker.limits import Limits
+from vmcontroller.broker.outbox import Outbox
 from vmcontroller.broker.queues import Queues
 from vmcontroller.broker.rules import Logins, Rule
 from vmcontroller.broker.topics import Topics
@@ -33,6 +34,7 @@ class Broker:
         self.logins = Logins()
         self.topics = Topics()
         self.queues = Queues(self.limits)
+        self.unsent: set[Outbox] = set()
         self.factory = Factory.forProtocol(lambda: Connection(self))  # type: ignore[arg-type]
         self.factory.noisy = False
         self._connections: set[Connection] = set()
@@ -84,6 +86,13 @@ class Broker:
         """See Hub."""
         self._messages += 1
         return f"{self._run}-{self._messages}"
+
+    def flush(self) -> None:
+        """See Owner."""
+        outboxes = list(self.unsent)
+        self.unsent.clear()
+        for outbox in outboxes:
+            outbox.flush()
 
     def began(self, connection: Connection) -> None:
         """See Owner."""

@@ -30,6 +30,10 @@ class Owner(Hub, typing.Protocol):
 
     clock: IReactorTime
     logins: Logins
+    unsent: set[Outbox]
+
+    def flush(self) -> None:
+        """Send what was written to ``unsent``."""
 
     def began(self, connection: Connection) -> None:
         """A connection was made."""
@@ -67,23 +71,19 @@ class Connection(Protocol):
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
-        self._outbox = Outbox(self._clock, self.transport, self._broker.limits, self._reads_again, self._overflow)
+        broker = self._broker
+        self._outbox = Outbox(
+            self._clock, self.transport, broker.limits, broker.unsent, self._reads_again, self._overflow
+        )
         self._no_connect.start()
         self._broker.began(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Obey every frame that is whole."""
-        if self._closing:
-            return
-        self._pulse.heard(self._clock.seconds())
-        try:
-            for frame in self._parser.feed(data):
-                self._obey(frame)
-                if self._closing:
-                    return
-        except ProtocolError as error:
-            return self.refuse(str(error))
-        self._watch_half_a_frame()
+        if not self._closing:
+            self._pulse.heard(self._clock.seconds())
+            self._obey_all(data)
+            self._broker.flush()
 
     def readConnectionLost(self) -> None:
         """The client says no more; it may still listen."""
@@ -135,6 +135,16 @@ class Connection(Protocol):
             self.transport.resumeProducing()
 
     # -- frames
+
+    def _obey_all(self, data: bytes) -> None:
+        try:
+            for frame in self._parser.feed(data):
+                self._obey(frame)
+                if self._closing:
+                    return
+        except ProtocolError as error:
+            return self.refuse(str(error))
+        self._watch_half_a_frame()
 
     def _obey(self, frame: Frame) -> None:
         try:

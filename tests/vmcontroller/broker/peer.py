@@ -21,7 +21,7 @@ class Peer(Protocol):
         self.parser = Parser()
         self.parser.version = Version.V1_2
         self.heard: DeferredQueue[Frame] = DeferredQueue()
-        self.octets = b""
+        self.octets = bytearray()
         self.ended: Deferred[None] = Deferred()
 
     def dataReceived(self, data: bytes) -> None:

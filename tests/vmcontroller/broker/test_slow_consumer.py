@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
@@ -25,6 +27,7 @@ class TestSlowConsumer(BrokerCase):
         peer = await self.login()
         await peer.subscribe(destination)
         peer.transport.pauseProducing()
+        peer.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         return peer
 
     async def test_cut_off_when_too_much_waits(self):
@@ -83,9 +86,8 @@ class TestSlowConsumer(BrokerCase):
         await self.sleeper("/queue/a")
         reader, speaker = await self.login(), await self.login()
         await reader.subscribe("/queue/a")
-        for _ in range(200):
+        for _ in range(400):
             await speaker.send("/queue/a", CHUNK)
-        bodies = await reader.bodies(120)
-        self.assertEqual(bodies, [CHUNK] * 120)
+        self.assertEqual(await reader.bodies(250), [CHUNK] * 250)
         await deferLater(reactor, 0.5)
         await speaker.is_undisturbed()
