@@ -29,7 +29,7 @@ def run() -> list[Row]:
     rows = []
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         mine, floor = quantile(ours, share), quantile(spawn, share)
-        target = f"at most 5 × bare spawn ({name})"
+        target = f"at most 5 times the bare spawn ({name})"
         rows.append(Row(f"round trip {name}", "ms", mine, "posix_spawn", floor, target, mine <= 5 * floor))
         if peer:
             other = quantile(peer, share)
