@@ -140,6 +140,15 @@ def test_a_terminal_has_a_bar_that_stays_below_what_is_said(monkeypatch: pytest.
     assert shown.endswith("\r\x1b[K   0.0 s  copyOut   2 files\n")
 
 
+def test_a_long_sentence_is_broken_between_words() -> None:
+    """And stays beside its phase."""
+    out = io.StringIO()
+    Screen(out, lambda: 0.0).phase("done", "word " * 30)
+    first, second = out.getvalue().splitlines()
+    assert first == "   0.0 s  done      " + " ".join(["word"] * 18)
+    assert second == " " * 20 + " ".join(["word"] * 12)
+
+
 def test_no_colour_where_the_user_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """NO_COLOR, as programs agreed."""
     monkeypatch.delenv("NO_COLOR", raising=False)

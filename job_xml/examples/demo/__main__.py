@@ -39,7 +39,7 @@ def alice(wheel: Path) -> Example:
     return Example(EXAMPLES / "alice", what, {"pythia8mc.whl": wheel})
 
 
-ISING = Example(EXAMPLES / "python", "the two-dimensional Ising model, which needs nothing but Python")
+ISING = Example(EXAMPLES / "python", "the two-dimensional Ising model")
 
 
 class Demo:
@@ -84,7 +84,7 @@ class Demo:
         except fetch.NoWheel as problem:
             if not self._stop.asked:
                 self._screen.phase("fetch", f"no wheel for this Python, or no way to the package index: {problem}")
-                self._screen.phase("fetch", "so the second example runs instead")
+                self._screen.phase("fetch", "so the second example runs, which needs nothing but Python")
             return ISING
 
     def _tell(self, stage: Stage, code: int, times: Times) -> None:

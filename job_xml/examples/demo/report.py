@@ -26,7 +26,8 @@ def results(screen: Screen, slot: Path) -> None:
     for line in table(result):
         screen.line(line)
     screen.line()
-    screen.line(f"  {result['referenceName']}: {result['source']}; errors of {result['model']} are statistical")
+    screen.line(f"  {result['referenceName']}: {result['source']}")
+    screen.line(f"  {result['model']}: the errors are statistical")
 
 
 def table(result: dict[str, Any]) -> list[str]:
@@ -54,7 +55,7 @@ def row(comparison: dict[str, Any]) -> tuple[str, str, str, str, str]:
         comparison["name"],
         quantity(value, error),
         quantity(reference, uncertainty) if uncertainty else f"{reference:.{decimals(error)}f}",
-        f"{difference / abs(reference):+.1%}",
+        f"{difference / abs(reference):+z.1%}",
         f"{abs(difference) / together:.1f} sigma" if together else "",
     )
 

@@ -6,10 +6,13 @@ Knows a terminal and no wrapper. Colours and the moving bar come only on a termi
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Callable
 from typing import TextIO
 
 BAR = 40
+WIDTH = 90  # columns of text beside a phase
+MARK = f"{'│':>20}"  # in front of what belongs to the phase above
 BOLD, FAINT, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 CLEAR = "\r\x1b[K"
 
@@ -45,17 +48,20 @@ class Screen:
     def phase(self, name: str, text: str) -> None:
         """Something happened; whatever moved before is over."""
         self.progress(None)
-        self.line(f"{self.seconds():6.1f} s  {self._in(BOLD, f'{name:<9}')} {text}")
+        first, *rest = textwrap.wrap(text, WIDTH) or [""]
+        self.line(f"{self.seconds():6.1f} s  {self._in(BOLD, f'{name:<9}')} {first}")
+        for line in rest:
+            self.line(f"{'':20}{line}")
 
     def said(self, text: str) -> None:
         """A line that the program in the VM printed."""
-        self.line(f"{'│':>20} {self._in(FAINT, text)}")
+        self.line(f"{MARK} {self._in(FAINT, text)}")
 
     def progress(self, fraction: float | None) -> None:
         """Move the bar; None takes it away."""
         if not self.terminal:
             return
-        before, self._bar = self._bar, "" if fraction is None else f"{'│':>20} {bar(fraction)} {fraction:4.0%}"
+        before, self._bar = self._bar, "" if fraction is None else f"{MARK} {bar(fraction)} {fraction:4.0%}"
         self._write((CLEAR if before else "") + self._bar)
 
     def _in(self, colour: str, text: str) -> str:
