@@ -45,7 +45,7 @@ class StompPyCase(TestCase):
     """Each test talks in a thread, as stomp.py blocks, while the broker serves in the reactor's."""
 
     def setUp(self) -> None:
-        self.broker = Broker(reactor, Limits(heart_beats=HeartBeats(0.1, 0.1)))
+        self.broker = Broker(reactor, Limits(heart_beats=HeartBeats(0.3, 0.3)))
         self.broker.allow("user", "pass", read=["/topic/#", "/queue/#"], write=["/topic/#", "/queue/#"])
         self.broker.allow("guest", "pass", read=["/topic/own"], write=["/topic/own"])
         self.port = reactor.listenTCP(0, self.broker.factory, interface="127.0.0.1")
@@ -165,9 +165,9 @@ class TestStompPy(StompPyCase):
 
     @in_thread
     def test_heart_beats(self):
-        """Both sides beat ten times a second, and neither takes the other for dead."""
-        connection, listener = self.connect(heartbeats=(100, 100))
-        time.sleep(1)
+        """Both sides beat three times a second, and neither takes the other for dead."""
+        connection, listener = self.connect(heartbeats=(300, 300))
+        time.sleep(1.5)
         self.assertTrue(listener.lost.empty())
         connection.subscribe("/topic/a", id="1")
         connection.send("/topic/a", "still here")
