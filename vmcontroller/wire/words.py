@@ -1,7 +1,7 @@
 """The words that host and guests say to each other, as values.
 
-One message is one STOMP frame. Its header ``word`` names the class below; fields marked ``header`` travel
-as headers, all others together as a JSON object in UTF-8, and a field marked ``octets`` is the raw body.
+One message is one STOMP frame. Its header ``word`` names the class below; fields declared with ``header`` travel
+as headers, all others together as a JSON object in UTF-8, and one declared with ``octets`` is the raw body.
 Header values are percent-encoded outside the safe characters, so that no name can forge a header.
 
 ``say(word)`` gives headers and body, ``hear(headers, body)`` gives the word back. What is heard comes from
@@ -12,18 +12,84 @@ Who says what when, and what answers it: docs/reference/words.md.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
-from urllib.parse import quote, unquote
 
-#: At most this many octets of a stream travel in one CMD_OUTPUT or CMD_STDIN, or inside CMD_RESULTS.
-CHUNK = 64 * 1024
+from vmcontroller.wire.fields import (
+    as_cmd_id,
+    as_count,
+    as_flag,
+    as_integer,
+    as_number,
+    as_text,
+    body,
+    build,
+    decode_octets,
+    from_header,
+    header,
+    list_of,
+    map_of,
+    octets,
+    one_of,
+    plain,
+    record,
+    to_header,
+    wire_name,
+)
+from vmcontroller.wire.values import (
+    CHUNK,
+    CommandReport,
+    Limits,
+    Stdin,
+    StreamReport,
+    Verdict,
+    limits_of,
+    stdin_of,
+)
+
+__all__ = [
+    "CHUNK",
+    "IN_SESSION",
+    "OUTCOMES",
+    "OUTSIDE_SESSIONS",
+    "RU_FIELDS",
+    "STREAMS",
+    "WINDOW",
+    "WORDS",
+    "Aint",
+    "Bye",
+    "CmdAccepted",
+    "CmdAck",
+    "CmdOutput",
+    "CmdResults",
+    "CmdRun",
+    "CmdSignal",
+    "CmdStdin",
+    "CommandReport",
+    "Hello",
+    "Limits",
+    "NotAWord",
+    "Ping",
+    "Pong",
+    "Stdin",
+    "StillAlive",
+    "StreamReport",
+    "Verdict",
+    "Welcome",
+    "Who",
+    "Word",
+    "decode_octets",
+    "hear",
+    "is_void",
+    "limits_of",
+    "say",
+    "session_of",
+    "stdin_of",
+]
+
 #: At most this many octets of one stream are under way and unconfirmed.
 WINDOW = 1024 * 1024
 #: The header that every frame carries besides its word's own: the speaker's session when it was said.
@@ -36,256 +102,12 @@ RU_FIELDS = (
     *("ru_nswap", "ru_inblock", "ru_oublock", "ru_msgsnd", "ru_msgrcv", "ru_nsignals", "ru_nvcsw", "ru_nivcsw"),
 )
 
-_SAFE = "!#$&'()*+,-./;<=>?@[]^_`{|}~ "
-_CMD_ID = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z._-]{0,63}\Z")
-_MAX_HEADER = 4096
+_TEXTS_BY_NAME = map_of(as_text, as_text)
+_NUMBERS_BY_NAME = map_of(as_text, as_number)
 
 
 class NotAWord(ValueError):
     """What was heard is no word of ours; the text names the word and the field."""
-
-
-# -- checks: each takes what JSON or a header gave and returns the field's value, or raises ValueError
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("is not text")
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-        raise ValueError("is not a number")
-    return float(value)
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
-        raise ValueError("is not a 64-bit integer")
-    return value
-
-
-def _count(value: Any) -> int:
-    if _integer(value) < 0:
-        raise ValueError("is negative")
-    return int(value)
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("is neither true nor false")
-    return value
-
-
-def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value not in choices:
-            raise ValueError(f"is none of {', '.join(choices)}")
-        return str(value)
-
-    return check
-
-
-def _cmd_id(value: Any) -> str:
-    if not isinstance(value, str) or not _CMD_ID.match(value):
-        raise ValueError("is not a command id (1 to 64 of 0-9 A-Z a-z . _ -, not a dot first)")
-    return value
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise ValueError("is not a list")
-    return tuple(_text(item) for item in value)
-
-
-def _map_of(key: Callable[[Any], str], item: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
-    def check(value: Any) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise ValueError("is not an object")
-        return {key(k): item(v) for k, v in value.items()}
-
-    return check
-
-
-_texts_by_name = _map_of(_text, _text)
-_numbers_by_name = _map_of(_text, _number)
-
-
-def _record(kind: type[Any]) -> Callable[[Any], Any]:
-    """A nested value: an object whose fields are those of a dataclass in this file."""
-
-    def check(value: Any) -> Any:
-        if isinstance(value, kind):
-            return value
-        if not isinstance(value, Mapping):
-            raise ValueError("is not an object")
-        return _build(kind, value)
-
-    return check
-
-
-# -- how a field is declared
-
-
-def _body(check: Callable[[Any], Any], name: str | None = None, **kw: Any) -> Any:
-    return field(metadata={"check": check, "json": name}, **kw)
-
-
-def _header(name: str, check: Callable[[Any], Any], **kw: Any) -> Any:
-    return field(metadata={"check": check, "header": name}, **kw)
-
-
-def _octets() -> Any:
-    return field(default=b"", metadata={"octets": True}, repr=False)
-
-
-def _json_name(f: Any) -> str:
-    return str(f.metadata.get("json") or f.name)
-
-
-def _build(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    found = {}
-    for f in fields(kind):
-        if _json_name(f) in values:
-            found[f.name] = _checked(f, values[_json_name(f)])
-    try:
-        return kind(**found)
-    except TypeError:
-        missing = [_json_name(f) for f in fields(kind) if f.init and f.name not in found]
-        raise ValueError(f"lacks {', '.join(missing)}") from None
-
-
-def _checked(f: Any, value: Any) -> Any:
-    try:
-        return f.metadata["check"](value)
-    except ValueError as error:
-        raise ValueError(f"{f.metadata.get('header') or _json_name(f)} {error}") from None
-
-
-def _plain(value: Any) -> Any:
-    """The JSON form of a field's value."""
-    if hasattr(value, "__dataclass_fields__"):
-        return {_json_name(f): _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-# -- nested values
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a command may use; 0 means as much as it likes.
-
-    ``seconds`` of wall time (monotonic; afterwards the outcome is timedOut), ``cpuSeconds`` of processor
-    time, ``memoryBytes`` of address space per process, ``outputBytes`` per stream. ``orphans`` says what
-    becomes of processes that outlive the command: ``kill`` or ``leave``.
-    """
-
-    seconds: float = _body(_number, default=0.0)
-    cpu_seconds: float = _body(_number, "cpuSeconds", default=0.0)
-    memory_bytes: int = _body(_count, "memoryBytes", default=0)
-    output_bytes: int = _body(_count, "outputBytes", default=0)
-    orphans: str = _body(_one_of(("kill", "leave")), default="kill")
-
-
-@dataclass(frozen=True)
-class Stdin:
-    """Where a command's input comes from.
-
-    ``none``: it reads end-of-file at once. ``inline``: ``data`` (base64 of at most CHUNK octets).
-    ``file``: ``name`` is a file in the guest's served directory, or absolute. ``stream``: CMD_STDIN brings it.
-    """
-
-    kind: str = _body(_one_of(("none", "inline", "file", "stream")), default="none")
-    name: str = _body(_text, default="")
-    data: str = _body(_text, default="")
-
-
-@dataclass(frozen=True)
-class CommandReport:
-    """One command in HELLO: its state in the guest's journal and how many octets each stream has had.
-
-    ``running`` (accepted, perhaps not yet started), ``finished`` (its result is in the journal) or ``dead``
-    (the agent or machine restarted, its processes are gone; its result is ``lost``).
-    """
-
-    state: str = _body(_one_of(("running", "finished", "dead")))
-    out: int = _body(_count, default=0)
-    err: int = _body(_count, default=0)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the host says in WELCOME of one command in HELLO.
-
-    ``keep``: go on; the host has ``out`` and ``err`` octets of its streams and wants the rest and the result.
-    ``forget``: the host has all it wants; free the bytes, keep the tombstone. ``foreign``: the host knows
-    nothing of it; keep it and send nothing.
-    """
-
-    verdict: str = _body(_one_of(("keep", "forget", "foreign")))
-    out: int = _body(_count, default=0)
-    err: int = _body(_count, default=0)
-
-
-@dataclass(frozen=True)
-class StreamReport:
-    """One stream of a finished command: its length in octets and its SHA-256 in hex ("" when unknown).
-
-    If the whole stream is no longer than CHUNK it travels along: as ``text`` when it is UTF-8, else as
-    ``base64``. A longer one has both empty and comes as CMD_OUTPUT.
-    """
-
-    length: int = _body(_count, default=0)
-    sha256: str = _body(_text, default="")
-    text: str = _body(_text, default="")
-    base64: str = _body(_text, default="")
-
-    @classmethod
-    def of(cls, whole: bytes, sha256: str) -> StreamReport:
-        """The report of a stream that is short enough to travel along."""
-        try:
-            return cls(len(whole), sha256, text=whole.decode("utf-8"))
-        except UnicodeDecodeError:
-            return cls(len(whole), sha256, base64=base64.b64encode(whole).decode("ascii"))
-
-    def whole(self) -> bytes | None:
-        """The stream itself if it came along, else None."""
-        data = decode_octets(self.base64) if self.base64 else self.text.encode("utf-8", "surrogatepass")
-        return data if len(data) == self.length else None
-
-
-def limits_of(values: Mapping[str, Any]) -> Limits:
-    """Limits from their JSON form; ValueError names the field that is wrong."""
-    return _checked_record(Limits, values)  # type: ignore[no-any-return]
-
-
-def stdin_of(values: Mapping[str, Any]) -> Stdin:
-    """Stdin from its JSON form; ValueError names the field that is wrong."""
-    return _checked_record(Stdin, values)  # type: ignore[no-any-return]
-
-
-def _checked_record(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    unknown = set(values) - {_json_name(f) for f in fields(kind)}
-    if unknown:
-        raise ValueError(f"{kind.__name__.lower()} has no field {', '.join(sorted(unknown))}")
-    return _build(kind, values)
-
-
-def decode_octets(text: str) -> bytes:
-    """Base64 to octets; ValueError when it is none."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise ValueError("is not base64") from None
-
-
-# -- the words
 
 
 @dataclass(frozen=True)
@@ -311,15 +133,15 @@ class Hello(Word):
     """
 
     WORD = "HELLO"
-    nonce: str = _header("nonce", _text)
-    id: str = _body(_text)
-    journal: str = _body(_text)
-    session: int = _body(_count)
-    name: str = _body(_text, default="")
-    addresses: tuple[str, ...] = _body(_texts, default=())
-    versions: Mapping[str, str] = _body(_texts_by_name, default_factory=dict)
-    chirp_port: int = _body(_count, "chirpPort", default=0)
-    commands: Mapping[str, CommandReport] = _body(_map_of(_cmd_id, _record(CommandReport)), default_factory=dict)
+    nonce: str = header("nonce", as_text)
+    id: str = body(as_text)
+    journal: str = body(as_text)
+    session: int = body(as_count)
+    name: str = body(as_text, default="")
+    addresses: tuple[str, ...] = body(list_of(as_text), default=())
+    versions: Mapping[str, str] = body(_TEXTS_BY_NAME, default_factory=dict)
+    chirp_port: int = body(as_count, "chirpPort", default=0)
+    commands: Mapping[str, CommandReport] = body(map_of(as_cmd_id, record(CommandReport)), default_factory=dict)
 
     def same_moment(self, other: Hello) -> bool:
         """The other is this HELLO said again. A restored machine may come with an old nonce and another memory."""
@@ -335,11 +157,11 @@ class Welcome(Word):
     """
 
     WORD = "WELCOME"
-    session: int = _header("session", _count)
-    nonce: str = _body(_text)
-    proof: str = _body(_text)
-    time: float = _body(_number)
-    verdicts: Mapping[str, Verdict] = _body(_map_of(_cmd_id, _record(Verdict)), default_factory=dict)
+    session: int = header("session", as_count)
+    nonce: str = body(as_text)
+    proof: str = body(as_text)
+    time: float = body(as_number)
+    verdicts: Mapping[str, Verdict] = body(map_of(as_cmd_id, record(Verdict)), default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -347,7 +169,7 @@ class Bye(Word):
     """Guest → host: I am leaving, and why."""
 
     WORD = "BYE"
-    reason: str = _body(_text, default="")
+    reason: str = body(as_text, default="")
 
 
 @dataclass(frozen=True)
@@ -359,10 +181,10 @@ class StillAlive(Word):
     """
 
     WORD = "STILL_ALIVE"
-    load: tuple[float, ...] = _body(lambda value: tuple(_number(item) for item in value), default=())
-    memory: Mapping[str, float] = _body(_numbers_by_name, default_factory=dict)
-    disk: Mapping[str, float] = _body(_numbers_by_name, default_factory=dict)
-    commands: Mapping[str, Mapping[str, float]] = _body(_map_of(_cmd_id, _numbers_by_name), default_factory=dict)
+    load: tuple[float, ...] = body(list_of(as_number), default=())
+    memory: Mapping[str, float] = body(_NUMBERS_BY_NAME, default_factory=dict)
+    disk: Mapping[str, float] = body(_NUMBERS_BY_NAME, default_factory=dict)
+    commands: Mapping[str, Mapping[str, float]] = body(map_of(as_cmd_id, _NUMBERS_BY_NAME), default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -370,8 +192,8 @@ class Ping(Word):
     """Host → guest: answer at once. ``timestamp`` comes back as it went out."""
 
     WORD = "PING"
-    ping_id: str = _header("ping-id", _text)
-    timestamp: str = _header("timestamp", _text)
+    ping_id: str = header("ping-id", as_text)
+    timestamp: str = header("timestamp", as_text)
 
 
 @dataclass(frozen=True)
@@ -379,8 +201,8 @@ class Pong(Word):
     """Guest → host: the answer to a PING."""
 
     WORD = "PONG"
-    ping_id: str = _header("ping-id", _text)
-    timestamp: str = _header("timestamp", _text)
+    ping_id: str = header("ping-id", as_text)
+    timestamp: str = header("timestamp", as_text)
 
 
 @dataclass(frozen=True)
@@ -393,15 +215,15 @@ class CmdRun(Word):
     """
 
     WORD = "CMD_RUN"
-    cmd_id: str = _header("cmd-id", _cmd_id)
-    cmd: str = _header("cmd", _text)
-    session: int = _header("session", _count)
-    audience: tuple[str, ...] = _body(_texts)
-    args: tuple[str, ...] = _body(_texts, default=())
-    env: Mapping[str, str] = _body(_texts_by_name, default_factory=dict)
-    path: str = _body(_text, default="")
-    stdin: Stdin = _body(_record(Stdin), default=Stdin())
-    limits: Limits = _body(_record(Limits), default=Limits())
+    cmd_id: str = header("cmd-id", as_cmd_id)
+    cmd: str = header("cmd", as_text)
+    session: int = header("session", as_count)
+    audience: tuple[str, ...] = body(list_of(as_text))
+    args: tuple[str, ...] = body(list_of(as_text), default=())
+    env: Mapping[str, str] = body(_TEXTS_BY_NAME, default_factory=dict)
+    path: str = body(as_text, default="")
+    stdin: Stdin = body(record(Stdin), default=Stdin())
+    limits: Limits = body(record(Limits), default=Limits())
 
 
 @dataclass(frozen=True)
@@ -409,7 +231,7 @@ class CmdAccepted(Word):
     """Guest → host: the command stands in my journal."""
 
     WORD = "CMD_ACCEPTED"
-    cmd_id: str = _header("cmd-id", _cmd_id)
+    cmd_id: str = header("cmd-id", as_cmd_id)
 
 
 @dataclass(frozen=True)
@@ -417,10 +239,10 @@ class CmdOutput(Word):
     """Guest → host: at most CHUNK octets of a stream, from ``offset`` on."""
 
     WORD = "CMD_OUTPUT"
-    cmd_id: str = _header("cmd-id", _cmd_id)
-    stream: str = _header("stream", _one_of(STREAMS))
-    offset: int = _header("offset", _count)
-    data: bytes = _octets()
+    cmd_id: str = header("cmd-id", as_cmd_id)
+    stream: str = header("stream", one_of(STREAMS))
+    offset: int = header("offset", as_count)
+    data: bytes = octets(CHUNK)
 
 
 @dataclass(frozen=True)
@@ -428,10 +250,10 @@ class CmdStdin(Word):
     """Host → guest: at most CHUNK octets of input, from ``offset`` on; ``eof`` when nothing follows them."""
 
     WORD = "CMD_STDIN"
-    cmd_id: str = _header("cmd-id", _cmd_id)
-    offset: int = _header("offset", _count)
-    eof: bool = _header("eof", _flag)
-    data: bytes = _octets()
+    cmd_id: str = header("cmd-id", as_cmd_id)
+    offset: int = header("offset", as_count)
+    eof: bool = header("eof", as_flag)
+    data: bytes = octets(CHUNK)
 
 
 @dataclass(frozen=True)
@@ -439,9 +261,9 @@ class CmdSignal(Word):
     """Host → guest: send a signal to the command's processes, once per signal-id. Repeated until CMD_ACK."""
 
     WORD = "CMD_SIGNAL"
-    cmd_id: str = _header("cmd-id", _cmd_id)
-    signal_id: str = _header("signal-id", _cmd_id)
-    signal: int = _header("signal", _count)
+    cmd_id: str = header("cmd-id", as_cmd_id)
+    signal_id: str = header("signal-id", as_cmd_id)
+    signal: int = header("signal", as_count)
 
 
 @dataclass(frozen=True)
@@ -455,16 +277,16 @@ class CmdResults(Word):
 
     WORD = "CMD_RESULTS"
     ALIASES: ClassVar[tuple[str, ...]] = ("CMD_RESULT",)
-    cmd_id: str = _header("cmd-id", _cmd_id)
-    outcome: str = _body(_one_of(OUTCOMES))
-    exit_code_or_signal: int = _body(_integer, "exitCodeOrSignal", default=-1)
-    reason: str = _body(_text, default="")
-    left: int = _body(_count, default=0)
-    resources: Mapping[str, float] = _body(_numbers_by_name, default_factory=dict)
-    started: float = _body(_number, default=0.0)
-    seconds: float = _body(_number, default=0.0)
-    out: StreamReport = _body(_record(StreamReport), default=StreamReport())
-    err: StreamReport = _body(_record(StreamReport), default=StreamReport())
+    cmd_id: str = header("cmd-id", as_cmd_id)
+    outcome: str = body(one_of(OUTCOMES))
+    exit_code_or_signal: int = body(as_integer, "exitCodeOrSignal", default=-1)
+    reason: str = body(as_text, default="")
+    left: int = body(as_count, default=0)
+    resources: Mapping[str, float] = body(_NUMBERS_BY_NAME, default_factory=dict)
+    started: float = body(as_number, default=0.0)
+    seconds: float = body(as_number, default=0.0)
+    out: StreamReport = body(record(StreamReport), default=StreamReport())
+    err: StreamReport = body(record(StreamReport), default=StreamReport())
 
     @property
     def finished(self) -> bool:
@@ -481,10 +303,10 @@ class CmdAck(Word):
     """
 
     WORD = "CMD_ACK"
-    cmd_id: str = _header("cmd-id", _cmd_id)
-    of: str = _header("of", _one_of((*STREAMS, "stdin", "signal", "results", "session")))
-    offset: int = _header("offset", _count, default=0)
-    signal_id: str = _header("signal-id", _text, default="")
+    cmd_id: str = header("cmd-id", as_cmd_id)
+    of: str = header("of", one_of((*STREAMS, "stdin", "signal", "results", "session")))
+    offset: int = header("offset", as_count, default=0)
+    signal_id: str = header("signal-id", as_text, default="")
 
 
 @dataclass(frozen=True)
@@ -492,8 +314,8 @@ class Aint(Word):
     """Either way: what the receiver did not understand, and why. Never answered."""
 
     WORD = "AINT"
-    about: str = _body(_text, default="")
-    why: str = _body(_text, default="")
+    about: str = body(as_text, default="")
+    why: str = body(as_text, default="")
 
 
 WORDS: dict[str, type[Word]] = {kind.WORD: kind for kind in Word.__subclasses__()}
@@ -506,19 +328,19 @@ WORDS.update(dict.fromkeys(CmdResults.ALIASES, CmdResults))
 def say(word: Word) -> tuple[dict[str, str], bytes]:
     """The headers and the body of a word. ValueError when a header would grow past 4 KiB."""
     headers = {"word": word.WORD}
-    body: dict[str, Any] = {}
-    octets: bytes | None = None
-    for f in fields(word):
+    said: dict[str, Any] = {}
+    raw: bytes | None = None
+    for f in fields(type(word)):
         value = getattr(word, f.name)
         if "header" in f.metadata:
-            headers[f.metadata["header"]] = _encode(value)
+            headers[f.metadata["header"]] = to_header(value)
         elif "octets" in f.metadata:
-            octets = value
+            raw = value
         else:
-            body[_json_name(f)] = _plain(value)
-    if octets is None:
-        octets = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape")
-    return headers, octets
+            said[wire_name(f)] = plain(value)
+    if raw is None:
+        raw = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape")
+    return headers, raw
 
 
 def hear(headers: Mapping[str, str], body: bytes) -> Word:
@@ -528,7 +350,7 @@ def hear(headers: Mapping[str, str], body: bytes) -> Word:
     if kind is None:
         raise NotAWord(f"{name[:40] or 'a frame without the header word'} is not a word")
     try:
-        return _assemble(kind, headers, body)
+        return build(kind, _said(kind, headers, body))  # type: ignore[no-any-return]
     except (ValueError, RecursionError) as error:
         raise NotAWord(f"{name}: {error}") from None
 
@@ -550,24 +372,16 @@ def session_of(headers: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _assemble(kind: type[Word], headers: Mapping[str, str], body: bytes) -> Word:
-    values: dict[str, Any] = {}
-    raw = any("octets" in f.metadata for f in fields(kind))
-    said = {} if raw else _object(body)
+def _said(kind: type[Word], headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """What a frame gives for each field, by the field's name on the wire, still to be checked."""
+    raw = next((f for f in fields(kind) if "octets" in f.metadata), None)
+    values = {wire_name(raw): body} if raw else _object(body)
     for f in fields(kind):
-        if "octets" in f.metadata:
-            values[f.name] = body
-        elif "header" in f.metadata:
-            if f.metadata["header"] in headers:
-                values[f.name] = _checked(f, _decode(f, headers[f.metadata["header"]]))
-        elif _json_name(f) in said:
-            values[f.name] = _checked(f, said[_json_name(f)])
-    try:
-        return kind(**values)
-    except TypeError:
-        wanted = {f.name: f.metadata.get("header") or _json_name(f) for f in fields(kind)}
-        missing = [wire for name, wire in wanted.items() if name not in values]
-        raise ValueError(f"lacks one of {', '.join(missing)}") from None
+        if "header" in f.metadata:
+            values.pop(wire_name(f), None)
+            if wire_name(f) in headers:
+                values[wire_name(f)] = from_header(f, headers[wire_name(f)])
+    return values
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -577,22 +391,3 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise ValueError("the body is not a JSON object")
     return said
-
-
-def _encode(value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    safe = quote(text, safe=_SAFE, errors="surrogateescape")
-    if len(safe) > _MAX_HEADER:
-        raise ValueError(f"a header would be {len(safe)} octets long, {_MAX_HEADER} are allowed")
-    return safe
-
-
-def _decode(f: Any, text: str) -> Any:
-    check = f.metadata["check"]
-    if check in (_count, _integer):
-        if not re.fullmatch(r"-?[0-9]{1,19}", text):
-            raise ValueError(f"{f.metadata['header']} is not an integer")
-        return int(text)
-    if check is _flag:
-        return {"true": True, "false": False}.get(text, text)
-    return unquote(text, errors="surrogateescape")
