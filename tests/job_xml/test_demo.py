@@ -25,6 +25,7 @@ from job_xml.examples.demo.stop import Stop
 from job_xml.lint import lint
 from job_xml.problems import Severity
 
+ROOT = Path(__file__).parents[2]
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 
 
@@ -51,6 +52,12 @@ def test_a_job_has_nothing_that_the_checker_would_say(example: demo.Example) -> 
     assert {*task.vm.files_out, OUTPUT} == set(demo.RESULTS)
     for name in (task.application, *task.vm.files_in):
         assert name in example.files or (example.directory / name).is_file()
+
+
+def test_the_tutorial_shows_the_job_as_it_is() -> None:
+    """Word by word."""
+    tutorial = (ROOT / "docs" / "tutorial" / "demo.md").read_text(encoding="utf-8")
+    assert (demo.EXAMPLES / "alice" / "job.xml").read_text(encoding="utf-8") in tutorial
 
 
 # The plot
