@@ -204,7 +204,7 @@ def _input_in_vm(look: Look) -> None:
         look.warning("stdin_filename", what, "write <copy_stdin_to_VM>1</copy_stdin_to_VM>, if it is in the slot")
 
 
-def _copied_twice(look: Look) -> None:
+def _said_twice(look: Look) -> None:
     for name in ("copy_file_to_VM", "copy_file_from_VM", "setenv"):
         seen: set[object] = set()
         for entry in look.block.every(name):
@@ -215,5 +215,5 @@ def _copied_twice(look: Look) -> None:
 
 _SIDES: tuple[Callable[[Look], None], ...] = (
     *(_program, _working_directory, _file_names, _command_line, _unknown_macros, _environment),
-    *(_numbers, _useless, _paths_in_vm, _input_in_vm, _copied_twice),
+    *(_numbers, _useless, _paths_in_vm, _input_in_vm, _said_twice),
 )

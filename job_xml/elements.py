@@ -1,7 +1,8 @@
 """The one table of what may stand in a job.xml.
 
 The reader, the checker, the reference page and the schema are all made from it. The stock wrapper's elements and their
-rules are those of TASK::parse and parse_job_file (boinc-wrapper.md, 1.2 and 1.3), those of 2009 are section 4.
+rules are those of TASK::parse and parse_job_file in BOINC's samples/wrapper/wrapper.cpp, those of 2009 are the tags of
+samples/vm_wrapper/VMwrapper.py.
 """
 
 from __future__ import annotations

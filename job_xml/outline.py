@@ -192,7 +192,9 @@ class _Reader:
             self._end_of_unknown(token, where)
             return
         bare = name.rstrip("/")
-        if bare in known or bare in GROUPS:
+        if name in GROUPS:
+            self._problems.error(token.line, f"<{name}> stands in a <{where}>", f"write </{where}> before it")
+        elif bare in known or bare in GROUPS:
             what = f"<{bare}> is ignored: it is empty or has an attribute with a slash in it"
             self._problems.error(token.line, what, f"write <{bare}> plainly")
         else:

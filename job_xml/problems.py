@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: How the stock wrapper's exit status tells the project what was wrong with the file (boinc-wrapper.md, 1.10).
+#: The stock wrapper's exit statuses: ERR_FOPEN (-108) and ERR_XML_PARSE (-112) in eight bits, and its plain exit(1).
 EXIT_NO_FILE = 148
 EXIT_BAD_FILE = 144
 EXIT_FAILED = 1

@@ -1,8 +1,8 @@
 """The stock wrapper's way to read XML: BOINC's XML_PARSER, octet by octet, on data that is in memory.
 
 It is no XML parser. It knows tags, text, comments and CDATA, takes no notice of nesting, and goes on where XML would
-stop; what a job.xml means depends on exactly where it goes on. Limits and rules are those of lib/parse.h and
-lib/parse.cpp (boinc-wrapper.md, 1.1). Nothing here knows the elements of a job.xml.
+stop; what a job.xml means depends on exactly where it goes on. Limits and rules are those of BOINC's lib/parse.h and
+lib/parse.cpp. Nothing here knows the elements of a job.xml.
 """
 
 from __future__ import annotations
@@ -170,7 +170,8 @@ def unescape(text: bytes) -> bytes:
 def _dereference(found: re.Match[bytes]) -> bytes:
     if found[1]:
         return _NAMED[found[1]]
-    value = narrowed(min(int(found[2][-4000:]), 2**63 - 1))
+    digits = found[2].lstrip(b"0")[:20] or b"0"
+    value = narrowed(min(int(digits), 2**63 - 1))
     return found[0] if value > 255 else bytes([value & 0xFF])
 
 

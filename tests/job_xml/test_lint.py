@@ -52,6 +52,7 @@ APP = "<application>app</application>\n"
         ("<exec_dir>work</exec_dir>", 4, "exit 195"),
         ("<stdin_filename>$PWD/in</stdin_filename>", 4, "$PWD is not replaced in <stdin_filename>"),
         ("<unzip_input/>", 4, "<unzip_input> is ignored"),
+        ("<task>\n</task>", 4, "<task> stands in a <task>"),
     ],
 )
 def test_errors_in_a_task(tmp_path: Path, inside: str, line: int, words: str) -> None:

@@ -148,6 +148,7 @@ def test_flags(text: bytes, value: bool | None) -> None:
         (b"before&#0;behind", b"before"),
         (b"&#4294967361;", b"A"),
         (b"&#" + b"9" * 5000 + b";", b"\xff"),
+        (b"&#1" + b"0" * 5000 + b";", b"\xff"),
     ],
 )
 def test_references(text: bytes, value: bytes) -> None:
