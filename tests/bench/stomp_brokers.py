@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.stomp_client import Client, Server
@@ -33,6 +34,10 @@ _ACTIVEMQ_XML = """<beans xmlns="http://www.springframework.org/schema/beans"
   </broker>
 </beans>
 """
+
+
+class DidNotStart(Exception):
+    """A broker that is installed does not answer; the text says which."""
 
 
 @contextmanager
@@ -82,11 +87,20 @@ def activemq() -> Iterator[Server]:
             yield _wait_for(Server("ActiveMQ", port))
 
 
-#: Name, Debian's package, how one sees that it is there, and how it is started.
-PEERS: list[tuple[str, str, Callable[[], bool], Callable[[], AbstractContextManager[Server]]]] = [
-    ("RabbitMQ", "rabbitmq-server", RABBITMQ.exists, rabbitmq),
-    ("ActiveMQ", "activemq", lambda: ACTIVEMQ.exists() and shutil.which("java") is not None, activemq),
-]
+@dataclass(frozen=True)
+class Peer:
+    """A broker of others: its Debian package, how one sees that it is there, and how it is started."""
+
+    name: str
+    package: str
+    installed: Callable[[], bool]
+    start: Callable[[], AbstractContextManager[Server]]
+
+
+PEERS = (
+    Peer("RabbitMQ", "rabbitmq-server", RABBITMQ.exists, rabbitmq),
+    Peer("ActiveMQ", "activemq", lambda: ACTIVEMQ.exists() and shutil.which("java") is not None, activemq),
+)
 
 
 @contextmanager
@@ -125,5 +139,5 @@ def _wait_for(server: Server) -> Server:
             return server
         except (OSError, RuntimeError):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{server.name} did not come up within {PATIENCE} s") from None
+                raise DidNotStart(f"{server.name} did not come up within {PATIENCE} s") from None
             time.sleep(0.2)
