@@ -180,10 +180,12 @@ class HostTask:
 
     def stop(self, how: Stop) -> None:
         """The program and all that it started are ended, whatever the reason."""
-        if self.pid is not None and not self._termination:
-            self._end(Ending(0, f"{self.name} was stopped"))
-        elif not self._termination:
+        if self._termination:
+            return
+        if self.pid is None:
             self.ending = self.ending or Ending(0, f"{self.name} was not running")
+        else:
+            self._end(Ending(0, f"{self.name} was stopped"))
 
     def _end(self, after: Ending) -> None:
         assert self._process

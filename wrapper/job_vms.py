@@ -17,7 +17,7 @@ from wrapper.bell import Bell
 from wrapper.errand import Errand, Steps
 from wrapper.lease import Lease
 from wrapper.remote import Code, Refused, Remote
-from wrapper.task import Ending, Place
+from wrapper.task import VM_FAILED, Ending, Place
 from wrapper.vm_memory import Memory
 
 #: Seconds that the daemon may take for one call; to make or start a VM is the longest.
@@ -74,7 +74,8 @@ class JobVMs:
         if not self._wanted or (keep and keep.issuperset(self.memory.labels if self.memory else ())):
             return None
         if self.memory:
-            self._place.events.say("cleanUp", "removing what the VMs have left to remove")
+            labels = ", ".join(label for label in self.memory.labels if label not in keep)
+            self._place.events.say("cleanUp", f"removing {labels or 'what was left behind'}")
         return Errand(self._patiently(lambda: self._remove(keep)), self._place.clock)
 
     # -- the daemon
@@ -130,7 +131,7 @@ class JobVMs:
                 if refusal.code == Code.NOT_RUNNING:
                     self.disconnected()
                 if not left:
-                    return Ending(0, self._what_remains(refusal))
+                    return Ending(VM_FAILED, self._what_remains(refusal))
             yield RETRY
         raise AssertionError("unreachable")
 

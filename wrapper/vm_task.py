@@ -39,7 +39,7 @@ LONGEST_PAUSE = 30.0
 GRACE = 10.0
 
 #: Some troubles are not worth as many tries: each takes minutes, or is hardly ever cured by time.
-_PATIENCE: dict[int, int] = {Code.HYPERVISOR_FAILED: 3, Code.GUEST_SILENT: 3, Code.DISK_FULL: 3}
+_PATIENCE: dict[int, int] = {Code.HYPERVISOR_FAILED: 3, Code.GUEST_SILENT: 3, Code.DISK_FULL: 3, Code.TRANSFER_FAILED: 5}
 #: What time does not cure, and the exit code for it.
 _FINAL: dict[int, int] = {
     Code.BAD_REQUEST: FAILED,
