@@ -9,6 +9,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, cast
 
+from job_xml import reference, schema
 from vmcontroller import errors
 from vmcontroller.api import Api
 from vmcontroller.api.commands import CommandMethods
@@ -18,7 +19,7 @@ from vmcontroller.api.machines import MachineMethods
 from vmcontroller.commands import OPEN, RECONCILIATION, Event, State, after
 from vmcontroller.config import ENVIRONMENT_PREFIX, Config
 
-REFERENCE = Path(__file__).parent / "reference"
+ROOT = Path(__file__).parent.parent
 MADE = "<!-- made by docs/__main__.py: change the docstrings, then run `make docs` -->\n"
 
 
@@ -137,17 +138,19 @@ def _row(row: Any) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "api.md": api_page,
-    "errors.md": errors_page,
-    "configuration.md": configuration_page,
-    "commands.md": commands_page,
+    "docs/reference/api.md": api_page,
+    "docs/reference/errors.md": errors_page,
+    "docs/reference/configuration.md": configuration_page,
+    "docs/reference/commands.md": commands_page,
+    "docs/reference/job-xml.md": reference.page,
+    "job_xml/schema/job.xsd": schema.document,
 }
 
 
 def main() -> int:
     """Write every page."""
-    for name, make in PAGES.items():
-        (REFERENCE / name).write_text(make(), encoding="utf-8")
+    for path, make in PAGES.items():
+        (ROOT / path).write_text(make(), encoding="utf-8")
     return 0
 
 
