@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import functools
+import inspect
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
@@ -45,8 +48,22 @@ class Watcher:
         self.end.callback(end)
 
 
+def _awaited(test: Callable[..., Any]) -> Callable[..., Deferred[None]]:
+    @functools.wraps(test)
+    def run(self: TestCase) -> Deferred[None]:
+        return ensureDeferred(test(self))
+
+    return run
+
+
 class ExecutorTestCase(TestCase):
     timeout = 30
+
+    def __init_subclass__(cls) -> None:
+        """Trial awaits a test by itself only from Twisted 22.8 on."""
+        for name, test in list(vars(cls).items()):
+            if inspect.iscoroutinefunction(test) and name.startswith("test_"):
+                setattr(cls, name, _awaited(test))
 
     def setUp(self) -> None:
         self.home = temporary_directory(self)
