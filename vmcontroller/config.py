@@ -6,6 +6,7 @@ The table in docs/reference/configuration.md is made from this file.
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 import types
@@ -21,16 +22,20 @@ T = TypeVar("T")
 ENVIRONMENT_PREFIX = "VMCONTROLLER_"
 
 
-def _setting(default: Any, doc: str) -> Any:
-    return field(default=default, metadata={"doc": doc})
+def _setting(default: Any, doc: str, least: float | None = None, most: float | None = None) -> Any:
+    return field(default=default, metadata={"doc": doc, "least": least, "most": most})
+
+
+def _port(doc: str) -> Any:
+    return _setting(0, doc, 0, 65535)
 
 
 @dataclass(frozen=True)
 class XmlRpcSettings:
     """[xmlrpc]"""
 
-    port: int = _setting(0, "port on loopback; 0 takes a free one")
-    max_body: int = _setting(64 * 1024 * 1024, "largest request in octets; a larger one gets 413")
+    port: int = _port("port on loopback; 0 takes a free one")
+    max_body: int = _setting(64 * 1024 * 1024, "largest request in octets; a larger one gets 413", 1)
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class BrokerSettings:
     """[broker]"""
 
     url: str = _setting("embedded", '"embedded", or "tcp://HOST:PORT" of a RabbitMQ or ActiveMQ')
-    port: int = _setting(0, "port of the embedded broker on loopback; 0 takes a free one")
+    port: int = _port("port of the embedded broker on loopback; 0 takes a free one")
     login: str = _setting("", "the daemon's login at an external broker")
     passcode: str = _setting("", "the daemon's passcode at an external broker")
     vhost: str = _setting("/", "virtual host at an external broker")
@@ -48,8 +53,10 @@ class BrokerSettings:
 class GuestSettings:
     """[guests]"""
 
-    beacon_interval: float = _setting(10.0, "seconds between two STILL_ALIVE")
-    grace: float = _setting(30.0, "seconds of silence after which a guest is warned of; at 1.5 times it is dropped")
+    beacon_interval: float = _setting(10.0, "seconds between two STILL_ALIVE", 0.01, 86400)
+    grace: float = _setting(
+        30.0, "seconds of silence after which a guest is warned of; at 1.5 times it is dropped", 0.01
+    )
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Config:
     hypervisor: str = _setting("process", "name of the hypervisor plugin")
     log_level: str = _setting("info", "debug, info, warn, error or critical")
     while_leased: bool = _setting(False, "leave when the last lease is gone")
-    min_free_disk: int = _setting(64 * 1024 * 1024, "octets that stay free; below, no more output is taken")
+    min_free_disk: int = _setting(64 * 1024 * 1024, "octets that stay free; below, no more output is taken", 0)
     xmlrpc: XmlRpcSettings = field(default_factory=XmlRpcSettings)
     broker: BrokerSettings = field(default_factory=BrokerSettings)
     guests: GuestSettings = field(default_factory=GuestSettings)
@@ -119,10 +126,10 @@ def _nested(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _merge(target: T, values: Mapping[str, Any], where: str, prefix: str = "") -> T:
-    hints = get_type_hints(type(target))
+    known = {f.name: f for f in fields(target)}  # type: ignore[arg-type]
     changes: dict[str, Any] = {}
     for name, value in values.items():
-        if name not in hints:
+        if name not in known:
             raise BadConfiguration(f"{where}: {prefix}{name} is no setting; docs/reference/configuration.md lists them")
         current = getattr(target, name)
         if hasattr(current, "__dataclass_fields__"):
@@ -130,31 +137,61 @@ def _merge(target: T, values: Mapping[str, Any], where: str, prefix: str = "") -
                 raise BadConfiguration(f"{where}: {prefix}{name} is a section, not a value")
             changes[name] = _merge(current, value, where, f"{name}.")
         else:
-            changes[name] = _convert(value, hints[name], f"{where}: {prefix}{name}")
+            hint = get_type_hints(type(target))[name]
+            changes[name] = _convert(value, hint, known[name].metadata, f"{where}: {prefix}{name}")
     return replace(target, **changes)  # type: ignore[type-var]
 
 
 def _boolean(value: Any) -> bool:
     known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if isinstance(value, bool):
-        return value
     return known[str(value).lower()]
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, (bool, float)):
+        raise ValueError
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError
+    return Path(os.path.expanduser(value))
 
 
 _CONVERTERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
     bool: (_boolean, "true or false"),
-    int: (int, "a whole number"),
-    float: (float, "a number"),
-    str: (str, "text"),
-    Path: (lambda value: Path(os.path.expanduser(str(value))), "a path"),
+    int: (_whole, "a whole number"),
+    float: (_number, "a number"),
+    str: (_text, "text"),
+    Path: (_path, "a path"),
 }
 
 
-def _convert(value: Any, hint: Any, where: str) -> Any:
+def _convert(value: Any, hint: Any, bounds: Mapping[str, Any], where: str) -> Any:
     if isinstance(hint, types.UnionType):
         hint = next(kind for kind in get_args(hint) if kind is not type(None))
     convert, wanted = _CONVERTERS[hint]
     try:
-        return convert(value)
-    except (ValueError, KeyError, TypeError):
-        raise BadConfiguration(f"{where} is {value!r}; it must be {wanted}") from None
+        converted = convert(value)
+    except (ValueError, KeyError, TypeError, OverflowError):
+        raise BadConfiguration(f"{where} is {value!r:.60}; it must be {wanted}") from None
+    least, most = bounds["least"], bounds["most"]
+    if least is not None and converted < least:
+        raise BadConfiguration(f"{where} is {value!r:.60}; it must be at least {least}")
+    if most is not None and converted > most:
+        raise BadConfiguration(f"{where} is {value!r:.60}; it must be at most {most}")
+    return converted

@@ -47,15 +47,15 @@ class _Side:
         DoorRefused: hang up, say nothing.
         """
         self._buffer += data
+        answers = b""
         while not self.proved and b"\n" in self._buffer[: MAX_LINE + 1]:
             line, _, self._buffer = self._buffer.partition(b"\n")
-            answer = self._line(line)
-            if answer or self.proved:
-                self.leftover = self._buffer if self.proved else b""
-                return answer
-        if not self.proved and len(self._buffer) > MAX_LINE:
+            answers += self._line(line)
+        if self.proved:
+            self.leftover, self._buffer = self._buffer, b""
+        elif len(self._buffer) > MAX_LINE:
             raise DoorRefused(f"a line is longer than {MAX_LINE} octets")
-        return b""
+        return answers
 
     def _line(self, line: bytes) -> bytes:
         raise NotImplementedError
