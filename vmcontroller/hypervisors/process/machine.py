@@ -155,14 +155,12 @@ class ProcessMachine:
         """Take up a machine of an earlier daemon as that left it, or as a crash left it."""
         await self._host.in_thread(snapshots.finish, self.home)
         running = self.record.running
-        if running is None or not watch.process_of(running):
-            await self._cut_power(self._state_after_end() if running else self.record.state)
-            return
-        self._watch(running)
-        if self.record.state is PAUSED:
-            await self._host.in_thread(self._tree.freeze)
-        elif self.record.held is not None:
-            await self._thaw()
+        if running is None:
+            await self._host.in_thread(self._tree.kill)
+        elif watch.process_of(running):
+            await self._take_up(running)
+        else:
+            await self._cut_power(self._state_after_end())
 
     @verb()
     async def leave(self, stop: bool) -> None:
@@ -183,6 +181,13 @@ class ProcessMachine:
             await self._host.in_thread(self._tree.kill)
             raise
         self._watch(running)
+
+    async def _take_up(self, running: Running) -> None:
+        self._watch(running)
+        if self.record.state is PAUSED:
+            await self._host.in_thread(self._tree.freeze)
+        elif self.record.held is not None:
+            await self._thaw()
 
     async def _cut_power(self, state: MachineState) -> None:
         await self._end_programs(state)
