@@ -41,10 +41,12 @@ class Channel:
         #: Is called before anything that was said leaves this side: what it promises must be true by then.
         self.before_sending: Callable[[], None] = lambda: None
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(patience)
 
     def finish_within(self, seconds: float | None) -> None:
         """What is heard from now on must come within so many seconds altogether; None lifts that again."""
         self._until = None if seconds is None else time.monotonic() + seconds
+        self._socket.settimeout(self._patience)
 
     # -- saying
 
@@ -82,7 +84,6 @@ class Channel:
 
     def _send(self, octets: bytearray | memoryview) -> None:
         try:
-            self._socket.settimeout(self._patience)
             self._socket.sendall(octets)
         except OSError as error:
             raise self._hangup(error) from None
@@ -123,7 +124,7 @@ class Channel:
     def _receive(self, buffer: memoryview) -> int:
         self.flush()
         try:
-            self._socket.settimeout(self._seconds_left())
+            self._hurry()
             count = self._socket.recv_into(buffer)
         except OSError as error:
             raise self._hangup(error) from None
@@ -131,10 +132,9 @@ class Channel:
             raise Hangup("the other side closed the connection")
         return count
 
-    def _seconds_left(self) -> float:
-        if self._until is None:
-            return self._patience
-        return min(self._patience, max(0.001, self._until - time.monotonic()))
+    def _hurry(self) -> None:
+        if self._until is not None:
+            self._socket.settimeout(min(self._patience, max(0.001, self._until - time.monotonic())))
 
     def _hangup(self, error: OSError) -> Hangup:
         if isinstance(error, TimeoutError):
