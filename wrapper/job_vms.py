@@ -39,6 +39,7 @@ class JobVMs:
         self.memory = vm_memory.read(place.slot)
         self._wanted = self.memory is not None
         self._lease = Lease(self._holder(owner), bell.ring, place.clock)
+        self._lease.id = self.memory.lease if self.memory else ""
 
     def _holder(self, owner: str) -> str:
         return f"vmwrapper, {owner.removeprefix('slot:')}"
@@ -96,6 +97,8 @@ class JobVMs:
             self._wanted = True
             yield from self._connect()
         yield from self._lease.open(self.remote)
+        if self.memory and self.memory.lease != self._lease.id:
+            self.remember(lease=self._lease.id)
 
     def _connect(self) -> Steps[None]:
         state_dir = self._place.options.state_dir or daemon.default_state_dir()
@@ -117,7 +120,7 @@ class JobVMs:
         """Before the first VM of this job: remove what another job left here under its names."""
         if self.memory is None:
             yield from self._remove_vms(frozenset())
-            self.remember()
+            self.remember(lease=self._lease.id)
 
     # -- clean-up
 

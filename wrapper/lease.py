@@ -24,6 +24,7 @@ class Lease:
         self._keeper = Remote(ring)
         self._renewal: Future[Any] | None = None
         self._due = 0.0
+        #: What the daemon calls it; a successor takes up the one that its predecessor held.
         self.id = ""
 
     def connect(self, client: Client) -> None:

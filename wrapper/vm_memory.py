@@ -31,7 +31,8 @@ class Memory:
     ``attempt`` counts the commands that were begun for it, ``fruitless`` the losses without progress in a row.
     ``base`` is how long each output was when this attempt's command began, ``sizes`` how long it is, for outputs
     that no file shows. ``carried`` is the CPU time before this attempt, ``counted`` that in the job's checkpoint,
-    ``best`` the most that an attempt came to. ``labels`` are those of the VMs that were made for the job.
+    ``best`` the most that an attempt came to. ``labels`` are those of the VMs that were made for the job,
+    ``lease`` is the one that they are under.
     """
 
     task: int = -1
@@ -45,6 +46,7 @@ class Memory:
     marks: tuple[Mark, ...] = ()
     marks_made: int = 0
     labels: tuple[str, ...] = ()
+    lease: str = ""
 
 
 def read(slot: Path) -> Memory | None:

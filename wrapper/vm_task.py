@@ -29,7 +29,7 @@ from wrapper.watching import fraction_in
 
 #: Seconds between two looks at the fraction done, and at the VM itself.
 FRACTION_INTERVAL = 3.0
-STATE_INTERVAL = 10.0
+STATE_INTERVAL = 3.0
 #: Losses in a row without progress, and troubles in a row, that end the job; CPU seconds that count as progress.
 MOST_FRUITLESS = 10
 MOST_TROUBLES = 10
@@ -39,7 +39,12 @@ LONGEST_PAUSE = 30.0
 GRACE = 10.0
 
 #: Some troubles are not worth as many tries: each takes minutes, or is hardly ever cured by time.
-_PATIENCE: dict[int, int] = {Code.HYPERVISOR_FAILED: 3, Code.GUEST_SILENT: 3, Code.DISK_FULL: 3, Code.TRANSFER_FAILED: 5}
+_PATIENCE: dict[int, int] = {
+    Code.HYPERVISOR_FAILED: 3,
+    Code.GUEST_SILENT: 3,
+    Code.DISK_FULL: 3,
+    Code.TRANSFER_FAILED: 5,
+}
 #: What time does not cure, and the exit code for it.
 _FINAL: dict[int, int] = {
     Code.BAD_REQUEST: FAILED,
