@@ -18,7 +18,7 @@ LAYERS = (
     "errors wire machine",
     "interfaces commands guests sessions outputs waiters repeats channel threads chirpkeys config statedir client",
     "ledger stdin",
-    "leases intake reconciliation results transfers",
+    "leases intake feeding reconciliation results transfers",
     "controller",
     "machines rpc chirp",
     "transfer",

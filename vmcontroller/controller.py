@@ -15,7 +15,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from vmcontroller.commands import Event, State, after
-from vmcontroller.errors import BadRequest, CommandConflict, CommandEnded, PingTimeout, UnknownCommand
+from vmcontroller.errors import BadRequest, CommandConflict, CommandEnded, DiskFull, PingTimeout, UnknownCommand
+from vmcontroller.feeding import Feeder
 from vmcontroller.guests import Guests
 from vmcontroller.intake import Intake
 from vmcontroller.ledger import Command, Ledger, Part, Request
@@ -23,13 +24,14 @@ from vmcontroller.outputs import STDIN, Outputs
 from vmcontroller.reconciliation import judge, verdicts
 from vmcontroller.repeats import Repeats
 from vmcontroller.sessions import Offer, Sessions
-from vmcontroller.stdin import StdinPump
 from vmcontroller.waiters import Waiters
 from vmcontroller.wire import keys, words
 from vmcontroller.wire.words import Word
 
-#: Seconds without a confirmation after which input is said again, and WHO repeated.
+#: Seconds after which WHO is repeated.
 PATIENCE = 5.0
+#: Octets that a command, its arguments, environment and input may take together: brokers bound what they carry.
+MOST_ASKED = 4 * 1024 * 1024
 
 
 class Speaker(Protocol):
@@ -63,10 +65,10 @@ class Controller:
         self._speaker = speaker
         self.guests = Guests(grace)
         self.waiters = Waiters(clock)
-        self._intake = Intake(ledger, outputs, self._say, self._changed)
+        self._intake = Intake(ledger, outputs, self._say, self._grown, self._ended)
         self._repeats = Repeats(clock)
+        self._feeder = Feeder(ledger, outputs, self.guests, self._repeats, self.waiters, self._say)
         self._sessions: dict[str, Sessions] = {}
-        self._pumps: dict[tuple[str, str], StdinPump] = {}
         self._pings: dict[tuple[str, str], Deferred[None]] = {}
         self._hear: Mapping[type[Word], Callable[[str, Any], None]] = {
             words.Hello: self._heard_hello,
@@ -83,20 +85,25 @@ class Controller:
     def close(self) -> None:
         """Say nothing more; whoever waits is woken."""
         self._repeats.stop_all()
-        self.waiters.notify_all()
+        self.waiters.close()
 
     # -- hearing
 
     def heard(self, vm: str, word: Word, session: int) -> None:
         """A guest said this, in this session. ``vm`` is who the broker let speak there."""
         hear = self._hear.get(type(word))
+        if self._ledger.guest(vm) is None:
+            return
         if hear is None:
             self._say(vm, words.Aint(word.WORD, "a guest does not say this to a host"))
-        elif self._ledger.guest(vm) is not None:
+            return
+        try:
             self.guests.heard(vm, self._clock.seconds())
             self._confirmed(vm, session)
             if not words.is_void(word, session, self._sessions_of(vm).confirmed):
                 hear(vm, word)
+        except DiskFull as error:  # what is not confirmed is said again
+            self.log.warn("{error}", error=error)
 
     def _confirmed(self, vm: str, session: int) -> None:
         """Whoever speaks in an offered session has written it down."""
@@ -104,7 +111,7 @@ class Controller:
         offer = sessions.confirm(session)
         if offer is not None:
             self._join(vm, offer)
-        elif session > sessions.confirmed and not self._repeats.running(("who", vm)):
+        elif session > sessions.confirmed and not self._repeats.running((vm, "who")):
             self.ask_who(vm)  # we offered it before we restarted, and have forgotten its HELLO
 
     def _say(self, vm: str, word: Word) -> None:
@@ -131,8 +138,7 @@ class Controller:
 
     def _heard_bye(self, vm: str, word: words.Bye) -> None:
         self.log.info("{vm} left: {reason}", vm=vm, reason=word.reason)
-        self.guests.left(vm)
-        self.waiters.notify(("vm", vm))
+        self.stopped(vm)
 
     def _heard_still_alive(self, vm: str, word: words.StillAlive) -> None:
         if not self.guests.heard(vm, self._clock.seconds(), word):
@@ -148,18 +154,17 @@ class Controller:
 
     def _heard_accepted(self, vm: str, word: words.CmdAccepted) -> None:
         part = self._ledger.part(word.cmd_id, vm)
-        self._repeats.stop(("run", word.cmd_id, vm))
+        self._repeats.stop((vm, "run", word.cmd_id))
         if part is not None and part.state is State.SENT:
             self._ledger.accepted(word.cmd_id, vm)
             self.waiters.notify(("cmd", word.cmd_id))
 
     def _heard_ack(self, vm: str, word: words.CmdAck) -> None:
         if word.of == "signal":
-            self._repeats.stop(("signal", word.signal_id))
-            self._ledger.remove_signal(word.signal_id)
-        elif word.of == STDIN and (word.cmd_id, vm) in self._pumps:
-            self._pumps[word.cmd_id, vm].confirmed(word.offset)
-            self._watch_stdin(word.cmd_id, vm)
+            self._repeats.stop((vm, "signal", word.signal_id))
+            self._ledger.remove_signal(vm, word.signal_id)
+        elif word.of == STDIN:
+            self._feeder.confirmed(word.cmd_id, vm, word.offset)
 
     # -- joining and leaving
 
@@ -169,22 +174,21 @@ class Controller:
         self._ledger.judge(vm, offer.session, offer.hello.journal, judgement.moves, judgement.strangers)
         self.guests.joined(vm, offer.hello, self._clock.seconds())
         self.log.info("{vm} joined, session {session}", vm=vm, session=offer.session)
-        self._repeats.stop(("who", vm))
+        self._repeats.stop((vm, "who"))
         for cmd_id in judgement.ended:
-            self._changed(cmd_id, vm)
+            self._ended(cmd_id, vm)
         for cmd_id in judgement.send:
             self._send(cmd_id, vm)
         for signal_id, cmd_id, signal in self._ledger.signals(vm):
             self._send_signal(vm, signal_id, cmd_id, signal)
         for part in self._ledger.open_parts(vm):
-            self._pumps.pop((part.cmd_id, vm), None)
-            self._feed(part.cmd_id, vm)
-            self.waiters.notify(("cmd", part.cmd_id))
+            self._feeder.begin_anew(part.cmd_id, vm)
+            self._grown(part.cmd_id)
         self.waiters.notify(("vm", vm))
 
     def ask_who(self, vm: str) -> None:
         """Ask a guest for HELLO until it joins anew: we have restarted, or a snapshot was taken."""
-        self._repeats.start(("who", vm), lambda: self._say(vm, words.Who()), wait=PATIENCE)
+        self._repeats.start((vm, "who"), lambda: self._say(vm, words.Who()), wait=PATIENCE)
 
     def holding(self, vm: str) -> list[tuple[str, State, int, int]]:
         """What a snapshot taken now holds: each open command, its state, the octets of out and err that are here."""
@@ -201,8 +205,8 @@ class Controller:
         self.stopped(vm)
 
     def stopped(self, vm: str) -> None:
-        """The VM does not run now; its guest is nobody until it joins again."""
-        self._repeats.stop(("who", vm))
+        """The VM does not run now; its guest is nobody until it joins again, and is told the rest then."""
+        self._repeats.stop_all(vm)
         self.guests.left(vm)
         self.waiters.notify(("vm", vm))
 
@@ -211,7 +215,7 @@ class Controller:
         result = {"outcome": State.LOST.value, "exitCodeOrSignal": -1, "reason": "the VM was removed"}
         for part in self._ledger.open_parts(vm):
             self._ledger.set_state(part.cmd_id, vm, after(part.state, Event.REMOVED), result)
-            self._changed(part.cmd_id, vm)
+            self._ended(part.cmd_id, vm)
         self.stopped(vm)
         self._sessions.pop(vm, None)
         self._ledger.remove_guest(vm)
@@ -250,12 +254,10 @@ class Controller:
             session = max(self._sessions_of(vm).confirmed for vm in ready)
             self._speaker.say_all(request.group, _run_word(cmd_id, request, session, ready))
             for vm in ready:
-                self._repeats.later(("run", cmd_id, vm), lambda vm=vm: self._say_run(cmd_id, vm))  # type: ignore[misc]
-        for vm in ready:
-            self._feed(cmd_id, vm)
+                self._repeats.later((vm, "run", cmd_id), lambda vm=vm: self._say_run(cmd_id, vm))  # type: ignore[misc]
 
     def _send(self, cmd_id: str, vm: str) -> None:
-        self._repeats.start(("run", cmd_id, vm), lambda: self._say_run(cmd_id, vm))
+        self._repeats.start((vm, "run", cmd_id), lambda: self._say_run(cmd_id, vm))
 
     def _say_run(self, cmd_id: str, vm: str) -> None:
         session = self._sessions_of(vm).confirmed
@@ -268,21 +270,22 @@ class Controller:
             raise UnknownCommand(f"no command has the id {cmd_id!r}; listCmds() names all that are known")
         return command
 
-    def _changed(self, cmd_id: str, vm: str) -> None:
-        """A part has more output, or its outcome: nothing more is said of one that has ended."""
-        part = self._ledger.part(cmd_id, vm)
-        if part is not None and part.ended:
-            self._repeats.stop(("run", cmd_id, vm))
-            self._repeats.stop((STDIN, cmd_id, vm))
-            self._pumps.pop((cmd_id, vm), None)
-            for signal_id, other, _ in self._ledger.signals(vm):
-                if other == cmd_id:
-                    self._repeats.stop(("signal", signal_id))
-                    self._ledger.remove_signal(signal_id)
+    def _grown(self, cmd_id: str) -> None:
+        """There is more to tell of a command than before."""
         self.waiters.notify(("cmd", cmd_id))
 
+    def _ended(self, cmd_id: str, vm: str) -> None:
+        """A part has its outcome: nothing more is said of it."""
+        self._repeats.stop((vm, "run", cmd_id))
+        self._feeder.ended(cmd_id, vm)
+        for signal_id, other, _ in self._ledger.signals(vm):
+            if other == cmd_id:
+                self._repeats.stop((vm, "signal", signal_id))
+                self._ledger.remove_signal(vm, signal_id)
+        self._grown(cmd_id)
+
     def forget(self, cmd_id: str) -> None:
-        """Remove an ended command and all that it printed. CommandEnded's opposite: BadRequest while it runs."""
+        """Remove an ended command and all that it printed. BadRequest while it runs anywhere."""
         self.command(cmd_id)
         if any(not part.ended for part in self._ledger.parts(cmd_id)):
             raise BadRequest(f"{cmd_id} has not ended everywhere; signalCmd({cmd_id!r}, 9) ends it")
@@ -302,8 +305,10 @@ class Controller:
             self._send_signal(part.vm, signal_id, cmd_id, signal)
 
     def _send_signal(self, vm: str, signal_id: str, cmd_id: str, signal: int) -> None:
+        """Who is not there now is told when it joins."""
         word = words.CmdSignal(cmd_id, signal_id, signal)
-        self._repeats.start(("signal", signal_id), lambda: self._say(vm, word))
+        if self.guests.get(vm):
+            self._repeats.start((vm, "signal", signal_id), lambda: self._say(vm, word))
 
     def kill_stranger(self, vm: str, cmd_id: str) -> None:
         """End a command that a guest runs and this ledger does not know. UnknownCommand if there is none."""
@@ -312,53 +317,19 @@ class Controller:
         signal_id = str(uuid.uuid4())
         self._ledger.add_signal(signal_id, cmd_id, vm, 9)
         self._send_signal(vm, signal_id, cmd_id, 9)
-        self.ask_who(vm)
+        if self.guests.get(vm):
+            self.ask_who(vm)
 
-    def write_stdin(self, cmd_id: str, data: bytes) -> None:
-        """Add to the command's input, at every VM that it runs on. CommandEnded when nobody would read it."""
-        command = self._open_stdin(cmd_id)
-        if command.stdin_closed:
-            raise CommandEnded(f"the input of {cmd_id} was closed already")
-        self._outputs.append(cmd_id, "", STDIN, self._outputs.length(cmd_id, "", STDIN), data)
-        self._feed_all(cmd_id)
+    async def write_stdin(self, cmd_id: str, data: bytes) -> None:
+        """Add to the command's input, at every VM that it runs on. CommandEnded when nobody would read it.
+
+        Waits, a few seconds at most, while what was written is far ahead of what is read.
+        """
+        await self._feeder.write(self.command(cmd_id), data)
 
     def close_stdin(self, cmd_id: str) -> None:
-        """The input ends here: the command reads end-of-file after what was written."""
-        self._open_stdin(cmd_id)
-        self._ledger.close_stdin(cmd_id)
-        self._feed_all(cmd_id)
-
-    def _open_stdin(self, cmd_id: str) -> Command:
-        command = self.command(cmd_id)
-        if command.request.stdin.get("kind") != "stream":
-            raise BadRequest(f"{cmd_id} takes no input; run it with the option stdin='stream'")
-        if all(part.ended for part in self._ledger.parts(cmd_id)):
-            raise CommandEnded(f"{cmd_id} has ended and reads no more input")
-        return command
-
-    def _feed_all(self, cmd_id: str) -> None:
-        for part in self._ledger.parts(cmd_id):
-            if not part.ended and self.guests.get(part.vm):
-                self._feed(cmd_id, part.vm)
-
-    def _feed(self, cmd_id: str, vm: str) -> None:
-        """Say what input there is and the guest has not confirmed."""
-        command = self.command(cmd_id)
-        if command.request.stdin.get("kind") != "stream":
-            return
-        if (cmd_id, vm) not in self._pumps:
-            self._pumps[cmd_id, vm] = StdinPump(self._outputs, cmd_id, lambda word: self._say(vm, word))
-        pump = self._pumps[cmd_id, vm]
-        pump.closed = command.stdin_closed
-        pump.pump()
-        self._watch_stdin(cmd_id, vm)
-
-    def _watch_stdin(self, cmd_id: str, vm: str) -> None:
-        pump = self._pumps[cmd_id, vm]
-        if pump.idle:
-            self._repeats.stop((STDIN, cmd_id, vm))
-        else:
-            self._repeats.later((STDIN, cmd_id, vm), pump.probe, wait=PATIENCE)
+        """The input ends here: the command reads end-of-file after what was written. CommandEnded."""
+        self._feeder.close(self.command(cmd_id))
 
     # -- asking guests
 
@@ -388,6 +359,14 @@ def _run_word(cmd_id: str, request: Request, session: int, audience: list[str]) 
 def _check(cmd_id: str, request: Request) -> None:
     """Refuse what could never be said, before it is written down."""
     try:
-        words.hear(*words.say(_run_word(cmd_id, request, 0, [])))
+        headers, body = words.say(_run_word(cmd_id, request, 0, []))
+        words.hear(headers, body)
+    except UnicodeEncodeError:
+        raise BadRequest("runCmd: a text holds half a surrogate pair, which is no character") from None
     except ValueError as error:
         raise BadRequest(f"runCmd: {error}") from None
+    if len(body) > MOST_ASKED:
+        raise BadRequest(
+            f"runCmd: arguments, environment and input are {len(body)} octets together, {MOST_ASKED} are allowed;"
+            " put a file into the VM, or write the input with writeStdin"
+        )

@@ -21,7 +21,7 @@ from vmcontroller.wire.words import STREAMS, CmdAck, CmdOutput, CmdResults, Word
 
 
 class Intake:
-    """``say(vm, word)`` answers a guest; ``changed(cmd_id, vm)`` is told of every new octet and of the outcome."""
+    """``say(vm, word)`` answers a guest; ``grown(cmd_id)`` hears of new octets, ``ended(cmd_id, vm)`` of an outcome."""
 
     log = Logger()
 
@@ -30,12 +30,14 @@ class Intake:
         ledger: Ledger,
         outputs: Outputs,
         say: Callable[[str, Word], None],
-        changed: Callable[[str, str], None],
+        grown: Callable[[str], None],
+        ended: Callable[[str, str], None],
     ) -> None:
         self._ledger = ledger
         self._outputs = outputs
         self._say = say
-        self._changed = changed
+        self._grown = grown
+        self._ended = ended
         self._syncing: set[tuple[str, str, str]] = set()
         self._settling: set[tuple[str, str]] = set()
 
@@ -65,7 +67,7 @@ class Intake:
             # Unconfirmed, the guest keeps it, slows the program down, and says it again.
             self.log.warn("{error}", error=error)
             return
-        self._changed(word.cmd_id, vm)
+        self._grown(word.cmd_id)
         self._confirm(word.cmd_id, vm, word.stream)
 
     def _confirm(self, cmd_id: str, vm: str, stream: str) -> None:
@@ -154,7 +156,7 @@ class Intake:
         self._ledger.end(part.cmd_id, part.vm, state, result, inline)
         self._outputs.close_part(part.cmd_id, part.vm)
         self._say(part.vm, CmdAck(part.cmd_id, "results"))
-        self._changed(part.cmd_id, part.vm)
+        self._ended(part.cmd_id, part.vm)
 
 
 def result_record(word: CmdResults) -> dict[str, Any]:

@@ -327,9 +327,9 @@ class Ledger:
         """The signals that a guest has not confirmed: (signal_id, cmd_id, signal)."""
         return [(r[0], r[1], r[2]) for r in self._all("SELECT signal_id, cmd_id, signal FROM signals WHERE vm=?", vm)]
 
-    def remove_signal(self, signal_id: str) -> None:
-        """A signal has arrived, or is pointless."""
-        self._do("DELETE FROM signals WHERE signal_id=?", signal_id)
+    def remove_signal(self, vm: str, signal_id: str) -> None:
+        """A signal of this guest's has arrived, or is pointless. Said twice it does no harm."""
+        self._do("DELETE FROM signals WHERE vm=? AND signal_id=?", vm, signal_id, durable=False)
 
     # -- commands of guests that this ledger does not know
 

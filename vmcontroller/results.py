@@ -7,6 +7,7 @@ from typing import Any
 
 from vmcontroller.commands import State
 from vmcontroller.errors import NotInAudience, UnknownCommand, UnknownVM
+from vmcontroller.guests import Guests
 from vmcontroller.ledger import Command, Ledger, Part
 from vmcontroller.outputs import Outputs
 from vmcontroller.wire.words import RU_FIELDS, STREAMS
@@ -16,12 +17,12 @@ MOST_OUTPUT = 16 * 1024 * 1024
 
 
 class Results:
-    """Reads the ledger and the stored output. ``live`` gives the last beacon's resources of a running command."""
+    """Reads the ledger, the stored output, and what guests last said of what they run."""
 
-    def __init__(self, ledger: Ledger, outputs: Outputs, live: Any) -> None:
+    def __init__(self, ledger: Ledger, outputs: Outputs, guests: Guests) -> None:
         self._ledger = ledger
         self._outputs = outputs
-        self._live = live
+        self._guests = guests
 
     def parts(self, cmd_id: str, vm: str = "") -> list[Part]:
         """The parts of a command, or the one at the VM of this name or id. UnknownCommand, NotInAudience."""
@@ -96,15 +97,17 @@ class Results:
         }
 
     def _part(self, part: Part) -> dict[str, Any]:
-        resources = part.result.get("resources") or self._live(part.vm, part.cmd_id)
+        guest = self._guests.get(part.vm)
+        live = guest.beacon.commands.get(part.cmd_id, {}) if guest else {}
         return {
             "id": part.vm,
+            "alive": guest is not None,
             "state": part.state.value,
             **{stream: self.stored(part, stream) for stream in STREAMS},
             "outcome": part.state.value if part.ended else "",
             "exitCodeOrSignal": part.result.get("exitCodeOrSignal", -1),
             "reason": part.result.get("reason", ""),
-            "resources": dict(resources),
+            "resources": dict(part.result.get("resources") or live),
         }
 
 

@@ -203,7 +203,7 @@ class Daemon:
         }
 
     def _api(self) -> Api:
-        results = Results(self._ledger, self._outputs, self._live_resources)
+        results = Results(self._ledger, self._outputs, self._controller.guests)
         facts = {
             "id": self.id,
             "hypervisor": self._config.hypervisor,
@@ -226,10 +226,6 @@ class Daemon:
                 ),
             ]
         )
-
-    def _live_resources(self, vm: str, cmd_id: str) -> Any:
-        guest = self._controller.guests.get(vm)
-        return {} if guest is None else guest.beacon.commands.get(cmd_id, {})
 
     async def _listen(self, port: int, factory: Any, setting: str) -> int:
         try:

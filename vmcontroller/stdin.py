@@ -26,7 +26,12 @@ class StdinPump:
     @property
     def idle(self) -> bool:
         """Nothing needs saying again. End-of-file has no confirmation of its own: it is said until the command ends."""
-        return self._confirmed >= self._length and not self.closed
+        return not self.unconfirmed and not self.closed
+
+    @property
+    def unconfirmed(self) -> int:
+        """Octets in the spool that the program's pipe has not taken."""
+        return max(0, self._length - self._confirmed)
 
     @property
     def _length(self) -> int:

@@ -14,13 +14,14 @@ class Waiters:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._waiting: dict[Hashable, list[Deferred[bool]]] = {}
+        self._closed = False
 
     async def until(self, key: Hashable, condition: Callable[[], bool], timeout: float) -> bool:
         """Wait until ``condition()`` holds, looked at now and after each ``notify(key)``; False after ``timeout`` s."""
         deadline = self._clock.seconds() + timeout
         while not condition():
             left = deadline - self._clock.seconds()
-            if left <= 0 or not await self._next(key, left):
+            if self._closed or left <= 0 or not await self._next(key, left):
                 return condition()
         return True
 
@@ -47,7 +48,8 @@ class Waiters:
         for waiter in self._waiting.pop(key, []):
             waiter.callback(True)
 
-    def notify_all(self) -> None:
-        """Wake everybody: the daemon is about to stop."""
+    def close(self) -> None:
+        """The daemon is about to stop: nobody waits any longer."""
+        self._closed = True
         for key in list(self._waiting):
             self.notify(key)

@@ -65,7 +65,7 @@ class HostSide:
         self.ledger = Ledger(self._root / "ledger")
         self.outputs = Outputs(self._root / "cmds", lambda function, *a: succeed(function(*a)))
         self.controller = Controller(self.clock, lambda: 0.0, self.ledger, self.outputs, self)
-        self.results = Results(self.ledger, self.outputs, lambda vm, cmd_id: {})
+        self.results = Results(self.ledger, self.outputs, self.controller.guests)
 
     def say(self, vm: str, word: Word, session: int) -> None:
         self._link.say(word, session)

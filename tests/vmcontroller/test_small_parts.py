@@ -12,6 +12,7 @@ from vmcontroller.waiters import Waiters
 from vmcontroller.wire.words import Hello, StillAlive
 
 HELLO = Hello("n", "vm", "j", 1)
+KEY = ("vm", "word")
 
 
 class GuestsTests(SynchronousTestCase):
@@ -53,19 +54,28 @@ class RepeatsTests(SynchronousTestCase):
 
     def test_waits_grow(self) -> None:
         """2, 4, 8, 16, then every 30 seconds."""
-        self.repeats.start("key", self._say)
+        self.repeats.start(KEY, self._say)
         self.clock.pump([1.0] * 95)
         self.repeats.stop_all()
         self.assertEqual(self.said, [0, 2, 6, 14, 30, 60, 90])
 
     def test_answered(self) -> None:
         """Nothing is said after stop, and a second stop is harmless."""
-        self.repeats.later("key", self._say)
-        self.assertTrue(self.repeats.running("key"))
-        self.repeats.stop("key")
-        self.repeats.stop("key")
+        self.repeats.later(KEY, self._say)
+        self.assertTrue(self.repeats.running(KEY))
+        self.repeats.stop(KEY)
+        self.repeats.stop(KEY)
         self.clock.advance(100)
         self.assertEqual(self.said, [])
+
+    def test_nothing_more_to_one(self) -> None:
+        """A guest that is gone is told nothing; the others are."""
+        self.repeats.later(KEY, self._say)
+        self.repeats.later(("other", "word"), self._say)
+        self.repeats.stop_all("vm")
+        self.clock.advance(2)
+        self.assertEqual(self.said, [2])
+        self.repeats.stop_all()
 
 
 class WaitersTests(SynchronousTestCase):
@@ -97,3 +107,10 @@ class WaitersTests(SynchronousTestCase):
         self.waiters.notify("k")
         self.clock.advance(6)
         self.assertFalse(self.successResultOf(waiting))
+
+    def test_closed(self) -> None:
+        """When the daemon stops everybody goes, and nobody waits any more."""
+        waiting = ensureDeferred(self.waiters.until("k", lambda: self.holds, 10))
+        self.waiters.close()
+        self.assertFalse(self.successResultOf(waiting))
+        self.assertFalse(self.successResultOf(ensureDeferred(self.waiters.until("k", lambda: self.holds, 10))))

@@ -111,7 +111,9 @@ class CommandMethods:
     async def waitForCmd(self, cmdId: str, timeout: float, vm: str = "") -> dict:
         """Wait until a command has ended (everywhere, or at ``vm``), at most ``timeout`` seconds.
 
-        Returns {finished, waiting}: ``waiting`` names the VMs that have no outcome yet.
+        Returns {finished, waiting}: ``waiting`` names the VMs that have no outcome yet. A VM that was stopped stays
+        there: what became of the command it tells when it runs again. getCmdDetails says which of them are alive, and
+        removeVM, or a restored snapshot, gives the command an outcome.
         """
         self._results.parts(cmdId, vm)
         done = lambda: not self._results.waiting(cmdId, vm)  # noqa: E731
@@ -147,8 +149,8 @@ class CommandMethods:
 
     def getCmdDetails(self, cmdId: str) -> dict:
         """What was asked (cmdId, timestamp, to, cmd, args, env, path, fileForStdin, limits, group, replay), whether the
-        results were read, and parts: {name: {id, state, out, err (octets stored), outcome, exitCodeOrSignal, reason,
-        resources (live while it runs)}}."""
+        results were read, and parts: {name: {id, alive (its agent is there now), state, out, err (octets stored),
+        outcome, exitCodeOrSignal, reason, resources (live while it runs)}}."""
         return self._results.details(self._controller.command(cmdId))
 
     def listCmds(self, filter: dict = {}) -> list:
@@ -171,8 +173,11 @@ class CommandMethods:
         return True
 
     async def writeStdin(self, cmdId: str, data: bytes) -> bool:
-        """Add to the input of a command that was run with the option stdin="stream"."""
-        self._controller.write_stdin(cmdId, data)
+        """Add to the input of a command that was run with the option stdin="stream".
+
+        Returns when the slowest VM has less than 8 MiB still to read, or after 5 seconds.
+        """
+        await self._controller.write_stdin(cmdId, data)
         return True
 
     async def closeStdin(self, cmdId: str) -> bool:
