@@ -7,8 +7,9 @@ import sys
 
 def main() -> None:
     """Run the agent until SIGTERM; exit code 0. What keeps it from starting is one sentence, and exit code 1."""
-    # Twisted imports OpenSSL wherever it is installed. The agent speaks no TLS, and small guests have little memory.
-    sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]
+    # What Twisted imports wherever it is installed: the agent speaks no TLS, and small guests have little memory.
+    for name in ("OpenSSL", "ssl"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     from twisted.internet import reactor  # noqa: PLC0415
 
     from vmcontroller_guest.daemon import run  # noqa: PLC0415

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -306,12 +306,9 @@ class Agent:
 
     def _still_alive(self) -> None:
         self._next_beacon.start(self._beacon)
+        used = self._executor.resources()
         if self._line.joined:
             vitals = self._vitals()
-            self._line.say(StillAlive(vitals.load, vitals.memory, vitals.disk, self._live_resources()))
-
-    def _live_resources(self) -> dict[str, Mapping[str, float]]:
-        wanted = {cmd_id for cmd_id, command in self._commands.items() if command.is_watched}
-        if not wanted:
-            return {}
-        return {cmd_id: used for cmd_id, used in self._executor.resources().items() if cmd_id in wanted}
+            watched = {command.cmd_id for command in self._commands.values() if command.is_watched}
+            live = {cmd_id: fields for cmd_id, fields in used.items() if cmd_id in watched}
+            self._line.say(StillAlive(vitals.load, vitals.memory, vitals.disk, live))

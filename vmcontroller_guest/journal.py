@@ -61,7 +61,8 @@ class Journal:
     def __init__(self, directory: Path) -> None:
         self._spools = directory / "spool"
         try:
-            self._spools.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._spools.mkdir(mode=0o700, exist_ok=True)
             self._db = _open(directory / "journal.db")
         except (OSError, sqlite3.Error) as error:
             raise StateDirectoryUnusable(_why_unusable(directory, error)) from None

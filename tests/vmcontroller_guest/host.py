@@ -35,21 +35,21 @@ class AgentProcess:
 
     def __init__(self, home: Path, **seed: Any) -> None:
         self.state, self.served = home / "state", home / "served"
-        self._seed = home / "seed.json"
+        self.seed = home / "seed.json"
         defaults = {"id": VM, "name": "VM 1", "group": GROUP, "daemon": DAEMON, "secret": SECRET}
-        self._seed.write_text(json.dumps(defaults | seed))
+        self.seed.write_text(json.dumps(defaults | seed))
         self.ports: dict[str, int] = {}
 
-    def start(self, **environment: str) -> None:
-        """Start it; its ports are open then."""
+    def start(self, **changes: Any) -> None:
+        """Start it; its ports are open then. ``changes`` are options such as ``chirp_port``."""
         reading, writing = os.pipe()
-        options = {"--seed": self._seed, "--state": self.state, "--serve": self.served, "--listen": "127.0.0.1"}
-        options |= {"--door-port": 0, "--chirp-port": 0, "--ports-fd": writing}
+        options = {"seed": self.seed, "state": self.state, "serve": self.served, "listen": "127.0.0.1"}
+        options |= {"door_port": 0, "chirp_port": 0, "ports_fd": writing} | changes
+        line = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "vmcontroller_guest", *(str(x) for pair in options.items() for x in pair)],
+            [sys.executable, "-m", "vmcontroller_guest", *line],
             pass_fds=[writing],
             cwd=_ROOT,
-            env=os.environ | environment,
         )
         os.close(writing)
         with os.fdopen(reading) as told:

@@ -368,15 +368,32 @@ def test_kill_and_a_finished_command(guest: AgentProcess, host: Host) -> None:
     assert (results.outcome, results.exit_code_or_signal, results.out.text) == ("exited", 5, "done\n")
 
 
-def test_one_agent_per_state_directory(guest: AgentProcess, capfd: pytest.CaptureFixture[str]) -> None:
-    """A second one says so, in one sentence, and leaves."""
-    second = AgentProcess(guest.state.parent)
+def refusal(process: AgentProcess, capfd: pytest.CaptureFixture[str], **changes: object) -> str:
+    """What an agent says that does not start: one line, and exit code 1."""
     with pytest.raises(json.JSONDecodeError):
-        second.start()
-    assert second.process.wait(10) == 1
+        process.start(**changes)
+    assert process.process.wait(10) == 1
     error = capfd.readouterr().err.strip()
-    assert "in use by another agent" in error
     assert "\n" not in error
+    return error
+
+
+def test_one_agent_per_state_directory(guest: AgentProcess, capfd: pytest.CaptureFixture[str]) -> None:
+    """A second one says so and leaves."""
+    assert "in use by another agent" in refusal(AgentProcess(guest.state.parent), capfd)
+
+
+def test_what_keeps_it_from_starting_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """In one sentence, with the way out."""
+    process = AgentProcess(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    assert "nothing.json: no seed can be read" in refusal(process, capfd, seed=tmp_path / "nothing.json")
+    assert "with --state" in refusal(process, capfd, state=tmp_path / "file")
+    assert "with --serve" in refusal(process, capfd, serve=tmp_path / "file")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"port {port} cannot be used" in refusal(process, capfd, chirp_port=port)
+    assert "chirpKey" in refusal(AgentProcess(tmp_path, chirpKey="no key"), capfd)
 
 
 def test_time_limits_count_no_time_in_which_the_machine_was_stopped(guest: AgentProcess, host: Host) -> None:
