@@ -23,7 +23,7 @@ from vmcontroller_guest.chirp.served import ServedFiles, clear_incoming
 from vmcontroller_guest.chirp.session import Session
 
 #: Connections at one time; more are hung up at once.
-SESSIONS = 16
+SESSIONS = 64
 #: Seconds of silence after which a client is taken for gone.
 PATIENCE = 600.0
 

@@ -36,7 +36,7 @@ def test_a_guest_killed_during_a_put_keeps_the_old_file(root: Path, tmp_path: Pa
         with pytest.raises(Hangup):
             guest.channel.line()
     assert (root / "f").read_bytes() == OLD
-    assert len(os.listdir(root / ".__incoming")) == 1
+    assert len(os.listdir(root)) == 2
     with guest_process(root, tmp_path):
         assert os.listdir(root) == ["f"]
 

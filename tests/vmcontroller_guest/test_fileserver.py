@@ -25,8 +25,8 @@ class ChirpFactoryTests(TestCase):
 
     def setUp(self) -> None:
         self.root = Path(self.mktemp())
-        (self.root / ".__incoming").mkdir(parents=True)
-        (self.root / ".__incoming" / "half").write_text("left by an agent that was killed")
+        self.root.mkdir(parents=True)
+        (self.root / ".__incoming.half").write_text("left by an agent that was killed")
         self.factory = ChirpFactory(self.root, vm_key().public, reactor)
         self.port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
         self.addCleanup(self.close)
@@ -59,7 +59,7 @@ class ChirpFactoryTests(TestCase):
         def work(port: int) -> None:
             with client(port) as guest:
                 guest.call("putfile", "/f", 0o644, 1000)
-                self.assertEqual(len(os.listdir(self.root / ".__incoming")), 1)
+                self.assertEqual(len(os.listdir(self.root)), 1)
                 reactor.callFromThread(begun.callback, None)
                 self.assertRaises(Hangup, guest.channel.line)
 

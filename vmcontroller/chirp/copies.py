@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vmcontroller.chirp.client import ChirpClient
 from vmcontroller.chirp.couriers import courier
-from vmcontroller.chirp.local import Item, check_item, check_name, make_directory, make_link, survey
+from vmcontroller.chirp.local import Item, Landing, check_item, check_name, survey
 from vmcontroller.chirp.meter import Meter
 from vmcontroller.chirp.sentences import about
 from vmcontroller.wire.chirp import ChirpError, Number, Stat, stat_of
@@ -30,9 +30,8 @@ def put(client: ChirpClient, source: Path, destination: str, meter: Meter) -> No
         _put_tree(client, source, destination, meter)
     else:
         meter.expect(status.size)
-        carrier = courier(client, meter)
-        carrier.put(source, destination)
-        carrier.finish()
+        courier(client, Landing(), meter).put(source, destination)
+        client.settle()
 
 
 def _name_in_guest(client: ChirpClient, source: Path, status: Stat, destination: str) -> str:
@@ -51,10 +50,10 @@ def _put_tree(client: ChirpClient, source: Path, destination: str, meter: Meter)
     for item, remote in _of_kind(items, Stat.is_directory, destination):
         with about(remote):
             client.make_directory(remote, item.status.mode & 0o777 | 0o700)
-    carrier = courier(client, meter)
+    carrier = courier(client, Landing(), meter)
     for item, remote in _of_kind(items, Stat.is_file, destination):
         carrier.put(source / item.name, remote)
-    carrier.finish()
+    client.settle()
     for item, remote in _of_kind(items, Stat.is_link, destination):
         with about(remote):
             client.make_link(item.target, remote)
@@ -70,9 +69,10 @@ def get(client: ChirpClient, source: str, destination: Path, meter: Meter) -> No
         _get_tree(client, source, destination, meter)
     else:
         meter.expect(status.size)
-        carrier = courier(client, meter)
-        carrier.get(source, _name_on_host(source, destination))
-        carrier.finish()
+        landing = Landing()
+        courier(client, landing, meter).get(source, _name_on_host(source, destination))
+        client.settle()
+        landing.settle()
 
 
 def _name_on_host(source: str, destination: Path) -> Path:
@@ -86,18 +86,20 @@ def _name_on_host(source: str, destination: Path) -> Path:
 def _get_tree(client: ChirpClient, source: str, destination: Path, meter: Meter) -> None:
     items = list(_below(client, source, ""))
     meter.expect(_octets(items))
+    landing = Landing()
     with about(destination):
         destination.mkdir(exist_ok=True)
         for item, _ in _of_kind(items, Stat.is_directory, source):
-            make_directory(destination / item.name, item.status.mode & 0o777)
-    carrier = courier(client, meter)
+            landing.directory(destination / item.name, item.status.mode & 0o777)
+    carrier = courier(client, landing, meter)
     for item, remote in _of_kind(items, Stat.is_file, source):
         carrier.get(remote, destination / item.name)
-    carrier.finish()
+    client.settle()
     with about(destination):
         # Last, so that nothing is written through them.
         for item, _ in _of_kind(items, Stat.is_link, source):
-            make_link(item.target, destination / item.name)
+            landing.link(item.target, destination / item.name)
+        landing.settle()
 
 
 def _below(client: ChirpClient, top: str, prefix: str) -> Iterator[Item]:

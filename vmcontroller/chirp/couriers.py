@@ -22,7 +22,7 @@ from vmcontroller.wire.chirp import EAGER, Checksum, ChirpError, Number, parse_n
 
 
 class Courier(Protocol):
-    """Carries files; each may be under way still when the method returns, until finish() does.
+    """Carries files; each may be under way still when the method returns, until the client has settled.
 
     Whatever fails is an error of ours that names the file, and the connection is of no further use.
     """
@@ -33,22 +33,19 @@ class Courier(Protocol):
     def get(self, remote: str, target: Path) -> None:
         """Carry a file out of the guest, with its permissions."""
 
-    def finish(self) -> None:
-        """Wait until everything has arrived and is on disk."""
 
-
-def courier(client: ChirpClient, meter: Meter) -> Courier:
+def courier(client: ChirpClient, landing: Landing, meter: Meter) -> Courier:
     """The better one of those that the other side understands."""
-    return Sealed(client, meter) if client.ours else Plain(client, meter)
+    return (Sealed if client.ours else Plain)(client, landing, meter)
 
 
 class Sealed:
     """With the verbs deliver and fetch."""
 
-    def __init__(self, client: ChirpClient, meter: Meter) -> None:
+    def __init__(self, client: ChirpClient, landing: Landing, meter: Meter) -> None:
         self._client = client
+        self._landing = landing
         self._meter = meter
-        self._landing = Landing()
 
     def put(self, source: Path, remote: str) -> None:
         with about(source), open(source, "rb", buffering=0) as file:
@@ -91,18 +88,14 @@ class Sealed:
                     raise ChirpError(Number.TRY_AGAIN)
                 arrival.keep()
 
-    def finish(self) -> None:
-        self._client.settle()
-        self._landing.settle()
-
 
 class Plain:
     """With the reference server's verbs alone, one file after the other."""
 
-    def __init__(self, client: ChirpClient, meter: Meter) -> None:
+    def __init__(self, client: ChirpClient, landing: Landing, meter: Meter) -> None:
         self._client = client
+        self._landing = landing
         self._meter = meter
-        self._landing = Landing()
 
     def put(self, source: Path, remote: str) -> None:
         temporary = posixpath.join(posixpath.dirname(remote), f".{secrets.token_hex(8)}.part")
@@ -142,7 +135,3 @@ class Plain:
     def _compare(self, remote: str, digest: bytes) -> None:
         if self._client.digest(remote) != digest:
             raise ChirpError(Number.TRY_AGAIN)
-
-    def finish(self) -> None:
-        self._client.settle()
-        self._landing.settle()

@@ -19,7 +19,7 @@ _SUFFIX = ".part"
 
 
 class Landing:
-    """The directories into which files arrive; settle() brings their changed names to disk."""
+    """What arrives on the host: whole files, directories and links; settle() brings their names to disk."""
 
     def __init__(self) -> None:
         self._directories: set[Path] = set()
@@ -28,6 +28,26 @@ class Landing:
         """A file that arrives under this name, with these permissions."""
         self._directories.add(target.parent)
         return Arrival(target, mode)
+
+    def directory(self, path: Path, mode: int) -> None:
+        """Make a directory, unless one is there. TransferFailed: a link or a file stands in the way."""
+        self._directories.add(path.parent)
+        try:
+            path.mkdir(mode | 0o700)
+        except FileExistsError:
+            if path.is_symlink() or not path.is_dir():
+                raise TransferFailed(f"{path}: a directory is to be put here; remove what stands in the way") from None
+
+    def link(self, target: str, path: Path) -> None:
+        """Make a symbolic link; a file or link that stands there is replaced."""
+        self._directories.add(path.parent)
+        temporary = _temporary_beside(path)
+        os.symlink(target, temporary)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
 
     def settle(self) -> None:
         """What arrived survives a loss of power from now on."""
@@ -81,26 +101,6 @@ def _sync_directory(directory: Path) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
-
-
-def make_directory(path: Path, mode: int) -> None:
-    """Make a directory, unless one is there. TransferFailed: a link or a file stands in the way."""
-    try:
-        path.mkdir(mode | 0o700)
-    except FileExistsError:
-        if path.is_symlink() or not path.is_dir():
-            raise TransferFailed(f"{path}: a directory is to be put here; remove what stands in the way") from None
-
-
-def make_link(target: str, path: Path) -> None:
-    """Make a symbolic link; a file or link that stands there is replaced."""
-    temporary = _temporary_beside(path)
-    os.symlink(target, temporary)
-    try:
-        os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
 
 
 @dataclass(frozen=True)

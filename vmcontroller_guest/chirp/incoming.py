@@ -1,6 +1,6 @@
 """A file on its way into the served directory: it appears under its name when it is whole and on disk, or not at all.
 
-Until then it lies in the server's own hidden directory, and what stood under its name stands there still.
+Until then it has a hidden name of the server's own, and what stood under its name stands there still.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from vmcontroller.wire.chirp import ChirpError
-from vmcontroller_guest.chirp.served import ServedFiles
+from vmcontroller_guest.chirp.served import INCOMING, ServedFiles
 
 
 class Incoming:
@@ -37,13 +37,12 @@ class Incoming:
         self._directory, self._name = self._held.enter_context(self._files.place(path, follow=False))
         _refuse_directory(self._directory, self._name)
         _require_space(self._files.space(), size)
-        self._nursery = self._held.enter_context(self._files.incoming())
-        self._temporary = secrets.token_hex(8)
+        self._temporary = f"{INCOMING}{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        self._fd = os.open(self._temporary, flags, 0o600, dir_fd=self._nursery)
+        self._fd = os.open(self._temporary, flags, 0o600, dir_fd=self._files.root)
         self._held.callback(os.close, self._fd)
-        self._forget = self._held.enter_context(ExitStack())
-        self._forget.callback(os.unlink, self._temporary, dir_fd=self._nursery)
+        self._removal = self._held.enter_context(ExitStack())
+        self._removal.callback(os.unlink, self._temporary, dir_fd=self._files.root)
 
     def __enter__(self) -> Incoming:
         return self
@@ -71,8 +70,8 @@ class Incoming:
         self.check()
         os.fchmod(self._fd, self._mode)
         os.fsync(self._fd)
-        os.rename(self._temporary, self._name, src_dir_fd=self._nursery, dst_dir_fd=self._directory)
-        self._forget.pop_all()
+        os.rename(self._temporary, self._name, src_dir_fd=self._files.root, dst_dir_fd=self._directory)
+        self._removal.pop_all()
         self._files.unsettled(self._directory)
 
 

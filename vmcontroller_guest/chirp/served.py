@@ -19,8 +19,8 @@ from pathlib import Path
 
 from vmcontroller.wire.chirp import HIDDEN, ChirpError, Number, Stat, stat_of
 
-#: Where files lie while they come in: in the root, so that they can be renamed into place.
-INCOMING = f"{HIDDEN}incoming"
+#: How a file is called while it comes in: it lies in the root, from where it can be renamed into place.
+INCOMING = f"{HIDDEN}incoming."
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 #: A pipe must not make us wait for its other end.
 _CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK
@@ -31,32 +31,30 @@ _PERMISSIONS = 0o777
 
 def clear_incoming(root: Path) -> None:
     """Remove what transfers left behind that were under way when the agent was killed."""
-    shutil.rmtree(root / INCOMING, ignore_errors=True)
+    for left in root.glob(f"{INCOMING}*"):
+        left.unlink(missing_ok=True)
 
 
 class ServedFiles:
     """The files under one directory, for one session."""
 
     def __init__(self, root: Path) -> None:
-        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        #: The served directory, open.
+        self.root = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         self._unsettled: dict[tuple[int, int], int] = {}
 
     def close(self) -> None:
         """Let go of the directory."""
         for directory in self._unsettled.values():
             os.close(directory)
-        try:
-            os.rmdir(INCOMING, dir_fd=self._root)
-        except OSError:
-            pass  # another session has files coming in, or nothing ever came
-        os.close(self._root)
+        os.close(self.root)
 
     # -- walking
 
     @contextmanager
     def place(self, path: str, follow: bool = True) -> Iterator[tuple[int, str]]:
         """The open directory that a path leads to, and the last name in it; "." is the directory itself."""
-        opened = [os.dup(self._root)]
+        opened = [os.dup(self.root)]
         try:
             name = self._walk(opened, list(reversed(_names(path))), follow)
             yield opened[-1], name
@@ -159,6 +157,7 @@ class ServedFiles:
                 raise ChirpError(Number.NOT_AUTHORIZED)
         with self.place(path, follow=False) as (directory, name):
             os.symlink(target, name, dir_fd=directory)
+            self.unsettled(directory)
 
     def readlink(self, path: str) -> str:
         """Where a symbolic link points."""
@@ -188,6 +187,7 @@ class ServedFiles:
         """Make a directory."""
         with self.place(path, follow=False) as (directory, name):
             os.mkdir(name, mode & _PERMISSIONS, dir_fd=directory)
+            self.unsettled(directory)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty directory."""
@@ -204,22 +204,9 @@ class ServedFiles:
             else:
                 os.unlink(name, dir_fd=directory)
 
-    @contextmanager
-    def incoming(self) -> Iterator[int]:
-        """The open directory in which files lie while they come in."""
-        try:
-            os.mkdir(INCOMING, 0o700, dir_fd=self._root)
-        except FileExistsError:
-            pass
-        fd = os.open(INCOMING, _DIRECTORY, dir_fd=self._root)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
-
     def space(self) -> os.statvfs_result:
         """The file system's size and what is left of it."""
-        return os.fstatvfs(self._root)
+        return os.fstatvfs(self.root)
 
     # -- what must be on disk before success is reported
 

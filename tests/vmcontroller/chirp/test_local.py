@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmcontroller.chirp.local import Item, Landing, check_item, check_name, make_directory, make_link, survey
+from vmcontroller.chirp.local import Item, Landing, check_item, check_name, survey
 from vmcontroller.errors import TransferFailed
 from vmcontroller.wire.chirp import Stat
 
@@ -101,20 +101,20 @@ def test_a_guest_cannot_make_a_link_that_leads_out(name: str, target: str) -> No
 def test_a_directory_is_not_made_through_a_link(tmp_path: Path) -> None:
     """Nor where a file stands; one that is there will do."""
     (tmp_path / "d").mkdir()
-    make_directory(tmp_path / "d", 0o755)
+    Landing().directory(tmp_path / "d", 0o755)
     (tmp_path / "link").symlink_to("d")
     (tmp_path / "file").write_text("")
     for name in ("link", "file"):
         with pytest.raises(TransferFailed, match="stands in the way"):
-            make_directory(tmp_path / name, 0o755)
+            Landing().directory(tmp_path / name, 0o755)
 
 
 def test_a_link_replaces_what_is_there_but_no_directory(tmp_path: Path) -> None:
     """Nothing else remains."""
     (tmp_path / "f").write_text("")
-    make_link("target", tmp_path / "f")
+    Landing().link("target", tmp_path / "f")
     assert os.readlink(tmp_path / "f") == "target"
     (tmp_path / "d").mkdir()
     with pytest.raises(IsADirectoryError):
-        make_link("target", tmp_path / "d")
+        Landing().link("target", tmp_path / "d")
     assert sorted(os.listdir(tmp_path)) == ["d", "f"]
