@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +77,12 @@ def test_a_broken_or_dangerous_name_is_refused(token: bytes) -> None:
 def test_a_line_break_in_a_listed_name_cannot_break_the_listing() -> None:
     """It becomes a question mark."""
     assert listed("a\nb\rc\0d é") == "a?b?c?d é".encode()
+
+
+def test_every_verb_is_documented() -> None:
+    """With its arguments, in docs/reference/files.md."""
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "files.md").read_text()
+    assert [verb for verb in VERBS if f"`{verb}" not in page] == []
 
 
 SAMPLES = {Kind.NAME: ("a b", b"a%20b"), Kind.COUNT: (420, b"420"), Kind.SIGNED: (-1, b"-1")}
