@@ -7,18 +7,17 @@ that run out, commands that get lost, VMs that do not start. What is true of the
 
 from __future__ import annotations
 
-import json
-import socketserver
 import threading
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 
+from tests.vmcontroller.fake_daemon import HangUp, fake_daemon
 from tests.wrapper.harness import HASTE
 from wrapper.remote import Code
 
@@ -51,7 +50,7 @@ class Command:
         }
 
 
-class FakeDaemon:
+class ScriptedDaemon:
     """The API's methods, and what a test looks at and changes.
 
     ``program`` is called at each look at a running command; what it does to the Command is what the program does.
@@ -71,14 +70,15 @@ class FakeDaemon:
         self.before: Callable[..., None] = lambda *call: None
         self.guests_silent = False
 
-    def _dispatch(self, method: str, arguments: tuple[Any, ...]) -> Any:
+    def answer(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        """Carry out one call."""
         self.calls.append((method, *arguments))
         self.before(method, *arguments)
-        return getattr(self, "call_" + method.replace(".", "_"))(*arguments)
+        return getattr(self, f"call_{method}")(*arguments)
 
     def methods(self) -> list[str]:
         """The names of the calls that were made, the questions left out."""
-        quiet = ("system.listMethods", "renewLease", "getCmdDetails", "waitForCmd", "getState", "waitForVM", "listVMs")
+        quiet = ("renewLease", "getCmdDetails", "waitForCmd", "getState", "waitForVM", "listVMs")
         return [call[0] for call in self.calls if call[0] not in quiet]
 
     def only(self) -> Command:
@@ -98,9 +98,6 @@ class FakeDaemon:
             refuse(Code.BAD_STATE, f"{vm} is {self.vms[vm]}")
         self.vms[vm] = state
         return True
-
-    def call_system_listMethods(self) -> list[str]:
-        return []
 
     def call_listVMs(self) -> list[str]:
         return sorted(self.vms)
@@ -247,45 +244,21 @@ def refuse(code: int, text: str) -> None:
     raise xmlrpc.client.Fault(int(code), text)
 
 
-class _Server(socketserver.ThreadingMixIn, SimpleXMLRPCServer):
-    daemon_threads = True
-
-
-class _Handler(SimpleXMLRPCRequestHandler):
-    rpc_paths = ("/RPC2",)
-
-    def is_rpc_path_valid(self) -> bool:
-        return self.path.startswith("/RPC2")
-
-
 @contextmanager
-def serving(daemon: FakeDaemon, state_dir: Path) -> Iterator[None]:
-    """The daemon can be found in ``state_dir`` and called."""
-    server = _Server(("127.0.0.1", 0), _Handler, logRequests=False)
-    server.register_instance(_Only(daemon))
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    port = server.server_address[1]
-    url = f"http://vmcontroller:secret@127.0.0.1:{port}/RPC2"
-    address = {"url": url, "secret": "secret", "port": port, "pid": 1, "id": "fake", "version": "0"}
+def serving(daemon: ScriptedDaemon, state_dir: Path) -> Iterator[None]:
+    """The daemon can be found in ``state_dir`` and called, one call at a time."""
+    lock, gone = threading.Lock(), threading.Event()
+
+    def answer(method: str, *arguments: Any) -> Any:
+        with lock:
+            if gone.is_set():
+                raise HangUp
+            return daemon.answer(method, arguments)
+
+    names = [name.removeprefix("call_") for name in dir(daemon) if name.startswith("call_")]
     state_dir.mkdir(exist_ok=True)
-    (state_dir / "daemon.json").write_text(json.dumps(address))
-    try:
-        yield
-    finally:
-        (state_dir / "daemon.json").unlink()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class _Only:
-    """One call at a time, and nothing but _dispatch."""
-
-    def __init__(self, daemon: FakeDaemon) -> None:
-        self._daemon = daemon
-        self._lock = threading.Lock()
-
-    def _dispatch(self, method: str, arguments: tuple[Any, ...]) -> Any:
-        with self._lock:
-            return self._daemon._dispatch(method, arguments)
+    with fake_daemon(state_dir, {name: partial(answer, name) for name in names}):
+        try:
+            yield
+        finally:
+            gone.set()
