@@ -17,6 +17,7 @@ from vmcontroller.chirp.couriers import courier
 from vmcontroller.chirp.local import Item, Landing, check_item, check_name, survey
 from vmcontroller.chirp.meter import Meter
 from vmcontroller.chirp.sentences import about
+from vmcontroller.errors import TransferFailed
 from vmcontroller.wire.chirp import ChirpError, Number, Stat, stat_of
 
 
@@ -24,6 +25,8 @@ def put(client: ChirpClient, source: Path, destination: str, meter: Meter) -> No
     """Copy a file or a directory into the guest."""
     with about(source):
         status = stat_of(os.stat(source))
+    if not (status.is_directory() or status.is_file()):
+        raise TransferFailed(f"{source}: it is neither a file nor a directory")
     with about(destination):
         destination = _name_in_guest(client, source, status, destination)
     if status.is_directory():

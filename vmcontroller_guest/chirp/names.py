@@ -33,7 +33,7 @@ class Names:
         return reply(0, b"".join(listed(name) + b"\n" for name in names) + b"\n")
 
     def verb_getlongdir(self, path: str) -> bytes:
-        entries = list(self._files.entries(path))
+        entries = self._files.entries(path)
         return reply(0, b"".join(listed(name) + b"\n" + status.line() for name, status in entries) + b"\n")
 
     def verb_mkdir(self, path: str, mode: int) -> bytes:

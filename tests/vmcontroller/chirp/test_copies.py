@@ -161,6 +161,16 @@ def test_what_is_missing_is_named(guest: ChirpClient, root: Path, host: Path) ->
     assert os.listdir(host) == ["f"]
 
 
+def test_a_pipe_is_not_waited_for(guest: ChirpClient, root: Path, host: Path) -> None:
+    """On either side."""
+    os.mkfifo(host / "pipe")
+    os.mkfifo(root / "pipe")
+    with failure(TransferFailed, "pipe: it is neither a file nor a directory"):
+        copies.put(guest, host / "pipe", "x", Meter())
+    with failure(TransferFailed, "pipe: it is neither a file nor a directory in the guest"):
+        copies.get(guest, "pipe", host / "x", Meter())
+
+
 def test_what_lies_outside_is_denied(guest: ChirpClient, root: Path, host: Path) -> None:
     """And nothing is written."""
     (host / "f").write_text("")
