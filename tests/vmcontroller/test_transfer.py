@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet import reactor
@@ -27,9 +28,11 @@ class TransferCase(TestCase):
     """``root`` is the guest's served directory, ``host`` one of the host."""
 
     def setUp(self) -> None:
-        self.root, self.host = Path(self.mktemp()), Path(self.mktemp())
-        self.root.mkdir(parents=True)
-        self.host.mkdir(parents=True)
+        place = TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.root, self.host = Path(place.name, "root"), Path(place.name, "host")
+        self.root.mkdir()
+        self.host.mkdir()
         self.servers = ExitStack()
         self.addCleanup(self.servers.close)
 

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from twisted.internet import reactor
@@ -24,8 +25,9 @@ class ChirpFactoryTests(TestCase):
     """A server on ``root``; ``close`` ends it."""
 
     def setUp(self) -> None:
-        self.root = Path(self.mktemp())
-        self.root.mkdir(parents=True)
+        place = TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.root = Path(place.name)
         (self.root / ".__incoming.half").write_text("left by an agent that was killed")
         self.factory = ChirpFactory(self.root, vm_key().public, reactor)
         self.port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
