@@ -6,8 +6,8 @@ import importlib.metadata
 import os
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -68,22 +68,24 @@ class Wrapper:
             self._log(str(error))
             return error.exit_code
         try:
-            return self._in_slot(reading)
-        except (OSError, archives.BadArchive) as error:
-            self._log(f"the wrapper could not begin: {error}")
+            taken = self._runtime.take_slot()
+        except OSError as error:
+            self._log(f"this directory cannot be used: {error}")
             return FAILED
+        return self._in_slot(reading) if taken else self._slot_taken()
 
     def _in_slot(self, reading: parse.Reading) -> int:
-        if not self._runtime.take_slot():
-            return self._slot_taken()
-        done = checkpoint.read(self._slot) or self._first_start(reading.job)
-        self._runtime.begin()
-        self._log("wrapper: starting")
-        for problem in reading.problems:
-            self._log(str(problem))
-        if done.tasks_done > len(reading.job.tasks):
-            return self._too_far(done, reading.job)
-        return self._do(reading.job, done)
+        try:
+            done = checkpoint.read(self._slot) or self._first_start(reading.job)
+            self._runtime.begin()
+            self._log("wrapper: starting")
+            for problem in reading.problems:
+                self._log(str(problem))
+            if done.tasks_done > len(reading.job.tasks):
+                return self._too_far(done, reading.job)
+            return self._do(reading.job, done)
+        except (OSError, archives.BadArchive) as error:
+            return self._fail(f"the wrapper could not begin: {error}")
 
     def _slot_taken(self) -> int:
         if self._runtime.poll().stop:
@@ -99,8 +101,11 @@ class Wrapper:
         return Checkpoint()
 
     def _too_far(self, done: Checkpoint, job: Job) -> int:
-        text = f"Checkpoint file: ntasks_completed too large: {done.tasks_done} > {len(job.tasks)}"
+        return self._fail(f"Checkpoint file: ntasks_completed too large: {done.tasks_done} > {len(job.tasks)}")
+
+    def _fail(self, text: str) -> int:
         self._log(text)
+        self._say_on_terminal(text)
         return self._runtime.finish(FAILED)
 
     def _do(self, job: Job, done: Checkpoint) -> int:
@@ -121,13 +126,27 @@ class Wrapper:
     def _say_last(self, events: Events, text: str, ending: Ending) -> None:
         events.say("done", text, status=ending.status)
         if not self._talks() and not ending.good:
-            print(printable(text), file=self._terminal, flush=True)
+            self._say_on_terminal(text)
+
+    def _say_on_terminal(self, text: str) -> None:
+        """On the stderr of the start, when ours goes to stderr.txt."""
+        if not os.path.sameopenfile(self._terminal.fileno(), 2):
+            with suppress(OSError):
+                print(printable(text), file=self._terminal, flush=True)
 
 
-def _event_stream(name: str) -> AbstractContextManager[TextIO | None]:
-    if name == "-":
-        return os.fdopen(os.dup(1), "w", encoding="utf-8")
-    return open(name, "a", encoding="utf-8") if name else nullcontext()
+@contextmanager
+def _event_stream(name: str) -> Iterator[TextIO | None]:
+    if not name:
+        yield None
+        return
+    descriptor = os.dup(1) if name == "-" else os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    stream = os.fdopen(descriptor, "w", encoding="utf-8")
+    try:
+        yield stream
+    finally:
+        with suppress(OSError):  # A reader that has gone has also taken what was not written yet.
+            stream.close()
 
 
 def _version() -> str:

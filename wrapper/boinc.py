@@ -125,15 +125,21 @@ class Standalone:
     def finish(self, status: int, message: str = "", notice: bool = False) -> int:
         self._say(f"called boinc_finish({status})")
         text = f"{message}\n{'notice' if notice else ''}\n" if message else ""
-        write_whole(self._slot / FINISH_FILE, f"{status}\n{text}")
-        self._lock.release()
+        self._leave_word(FINISH_FILE, f"{status}\n{text}")
         return status & 255
 
     def temporary_exit(self, delay: int, reason: str, notice: bool = False) -> int:
         self._say(f"called boinc_temporary_exit({delay}): {reason}")
-        write_whole(self._slot / TEMPORARY_EXIT_FILE, f"{delay}\n{reason}\n{'notice' + chr(10) if notice else ''}")
-        self._lock.release()
+        word = "notice\n" if notice else ""
+        self._leave_word(TEMPORARY_EXIT_FILE, f"{delay}\n{reason}\n{word}")
         return 0
+
+    def _leave_word(self, file: str, text: str) -> None:
+        try:
+            write_whole(self._slot / file, text)
+        except OSError as error:
+            self._say(f"{file} could not be written: {error}")
+        self._lock.release()
 
     def leave(self) -> int:
         self._lock.release()

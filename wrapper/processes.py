@@ -107,7 +107,7 @@ def send(pids: Iterable[int], number: int) -> None:
 class Termination:
     """The end of whole tasks, without waiting: ask the first processes, then all, then ask nobody.
 
-    Stopped processes are let go on, so that they can end. ``clock`` gives monotonic seconds.
+    All are asked when the first processes have gone, or the grace is over. Stopped processes are let go on, so that they can end. ``clock`` gives monotonic seconds.
     """
 
     def __init__(self, roots: Iterable[int], clock: Callable[[], float], grace: float = GRACE) -> None:
@@ -130,7 +130,7 @@ class Termination:
         members = self._members()
         if self._clock() >= self._kill_at:
             send(members, getattr(signal, "SIGKILL", signal.SIGTERM))
-        elif self._clock() >= self._all_at and not self._asked_all:
+        elif not self._asked_all and (self._clock() >= self._all_at or not self._roots & members):
             self._asked_all = True
             send(members, signal.SIGTERM)
         return not members
