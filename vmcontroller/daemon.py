@@ -33,7 +33,7 @@ def run(config: Config, ready_fd: int | None = None) -> int:
     from twisted.internet import reactor  # noqa: PLC0415 — importing it chooses one, so only a process may
 
     # Twisted counts in the wall's time; a clock that is set would look like silence or wake everybody.
-    reactor.seconds = time.monotonic  # type: ignore[attr-defined]
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]
     return Process(reactor, config, ready_fd).run()
 
 
