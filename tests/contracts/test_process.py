@@ -10,7 +10,8 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from tests.contracts.hypervisor import HypervisorContract, Program
+from tests.contracts.harness import Program
+from tests.contracts.hypervisor import HypervisorContract
 from vmcontroller.hypervisors import load
 from vmcontroller.hypervisors.process.record import Home
 from vmcontroller.hypervisors.process.tree import Tree

@@ -1,4 +1,4 @@
-"""What the process hypervisor promises beyond the contract: private files, whole trees, sentences, no leftovers."""
+"""What the process hypervisor promises beyond the contract: private files, sentences, turns."""
 
 from __future__ import annotations
 
@@ -6,21 +6,15 @@ import errno
 import json
 import os
 import shutil
-import signal
 import stat
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
+from twisted.internet.defer import gatherResults
 
+from tests.vmcontroller.hypervisors.process.case import OWNER, STAND_IN, ProcessTestCase, S, spec
 from tests.vmcontroller.hypervisors.process.programs import eventually
 from vmcontroller.errors import (
     BadImage,
@@ -33,89 +27,8 @@ from vmcontroller.errors import (
     UnknownVM,
     VMExists,
 )
-from vmcontroller.hypervisors.process import files, proc, snapshots, watch
+from vmcontroller.hypervisors.process import files, proc, snapshots
 from vmcontroller.hypervisors.process.hypervisor import ProcessHypervisor
-from vmcontroller.hypervisors.process.record import Home, Running
-from vmcontroller.hypervisors.process.tree import Tree
-from vmcontroller.machine import MachineSpec, MachineState
-
-STAND_IN = (sys.executable, "-m", "tests.contracts.stand_in_agent")
-OWNER = "process-tests"
-S = MachineState
-
-
-def spec(number: int = 1, **changes: Any) -> MachineSpec:
-    values = {"id": f"vm-{number}", "name": f"VM {number}", "group": "main", "seed": {"secret": "hush"}}
-    return MachineSpec(**{**values, **changes})
-
-
-class ProcessTestCase(TestCase):
-    """One hypervisor with the stand-in agent; no process is left at the end."""
-
-    timeout = 60
-
-    async def setUp(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="vmc-"))
-        self.addCleanup(files.remove, self.root)
-        self.addCleanup(self.clean)
-        self.made: list[ProcessHypervisor] = []
-        self.hypervisor = await self.connected()
-
-    async def connected(self, *mood: str) -> ProcessHypervisor:
-        hypervisor = ProcessHypervisor(reactor, self.root, OWNER, (*STAND_IN, *mood))
-        await hypervisor.connect()
-        self.made.append(hypervisor)
-        return hypervisor
-
-    async def again(self, *mood: str) -> None:
-        await self.hypervisor.disconnect(False)
-        self.hypervisor = await self.connected(*mood)
-
-    async def clean(self) -> None:
-        for hypervisor in self.made:
-            await hypervisor.disconnect(True)
-        tree = Tree({"VMCONTROLLER_OWNER": OWNER})
-        left = tree.members()
-        tree.kill()
-        self.assertEqual(left, [])
-
-    async def running(self, number: int = 1) -> str:
-        await self.hypervisor.createVM(spec(number))
-        await self.hypervisor.start(f"vm-{number}")
-        return f"vm-{number}"
-
-    async def fails(self, error: type[Exception], call: Deferred[Any], *texts: str) -> None:
-        failure = await self.assertFailure(call, error)
-        for text in texts:
-            self.assertIn(text, str(failure))
-
-    async def state(self, vm: str = "vm-1") -> MachineState:
-        return {machine.id: machine.state for machine in await self.hypervisor.machines()}[vm]
-
-    async def until(self, state: MachineState) -> None:
-        while await self.state() is not state:
-            await deferLater(reactor, 0.01)
-
-    def home(self, vm: str = "vm-1") -> Home:
-        return Home(self.root / "vms" / vm)
-
-    def agent(self) -> int:
-        running = self.home().load().running
-        assert running
-        return running.pid
-
-    def tree(self) -> Tree:
-        return Tree({"VMCONTROLLER_OWNER": OWNER, "VMCONTROLLER_ID": "vm-1"})
-
-    def stranger(self, **environment: str) -> subprocess.Popen[bytes]:
-        """A process that is none of the agent's children."""
-        process = subprocess.Popen(["sleep", "1000"], env=os.environ | environment, start_new_session=True)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process
-
-    def leftover(self) -> subprocess.Popen[bytes]:
-        return self.stranger(VMCONTROLLER_OWNER=OWNER, VMCONTROLLER_ID="vm-1")
 
 
 class TestFiles(ProcessTestCase):
@@ -278,134 +191,6 @@ class TestFailures(ProcessTestCase):
         self.assertTrue(eventually(lambda: not any(process.stopped for process in self.tree().members())))
 
 
-class TestTrees(ProcessTestCase):
-    """All processes of a machine share its fate."""
-
-    async def test_environment(self) -> None:
-        """An agent bears the marks of its machine and knows nothing of the daemon's own settings."""
-        with mock.patch.dict(os.environ, VMCONTROLLER_BROKER_PASSCODE="secret"):
-            await self.running()
-        environment = Path(f"/proc/{self.agent()}/environ").read_text().split("\0")
-        ours = sorted(entry for entry in environment if entry.startswith("VMCONTROLLER_"))
-        self.assertEqual(ours, ["VMCONTROLLER_ID=vm-1", f"VMCONTROLLER_OWNER={OWNER}"])
-
-    async def test_session(self) -> None:
-        """An agent lives in a session of its own: no signal to the daemon's group reaches it."""
-        await self.running()
-        self.assertEqual(os.getsid(self.agent()), self.agent())
-
-    async def test_files_of_the_guest_are_not_imported(self) -> None:
-        """A file that is named like a module and lies in the served directory does no harm."""
-        await self.hypervisor.createVM(spec())
-        (self.home().files / "json.py").write_text("raise SystemExit('imported')")
-        await self.hypervisor.start("vm-1")
-
-    async def test_pause_reaches_leftovers(self) -> None:
-        """A pause stops a process that left the agent, and the end of the pause lets it go on."""
-        await self.running()
-        leftover = self.leftover()
-        await self.hypervisor.pause("vm-1")
-        self.assertEqual(proc.read(leftover.pid).state, "T")
-        await self.hypervisor.resume("vm-1")
-        self.assertTrue(eventually(lambda: proc.read(leftover.pid).state == "S"))
-
-    async def test_pause_respects_what_was_stopped(self) -> None:
-        """What was stopped before a pause is stopped after it, also when another daemon ends it."""
-        await self.running()
-        leftover = self.leftover()
-        leftover.send_signal(signal.SIGSTOP)
-        self.assertTrue(eventually(lambda: proc.read(leftover.pid).state == "T"))
-        await self.hypervisor.pause("vm-1")
-        await self.again()
-        await self.hypervisor.resume("vm-1")
-        self.assertEqual(proc.read(leftover.pid).state, "T")
-
-    async def test_deaf_agent(self) -> None:
-        """An agent that ignores the power button runs on until its power is cut."""
-        await self.again("--mood", "deaf")
-        await self.running()
-        await self.hypervisor.shutdown("vm-1")
-        await self.hypervisor.powerOff("vm-1")
-        self.assertIs(await self.state(), S.POWERED_OFF)
-
-    async def test_button_is_remembered(self) -> None:
-        """A machine that ends at its button's press while no daemon looks is PoweredOff, not Aborted."""
-        await self.running()
-        pid = self.agent()
-        os.kill(pid, signal.SIGSTOP)
-        await self.hypervisor.shutdown("vm-1")
-        await self.hypervisor.disconnect(False)
-        os.kill(pid, signal.SIGCONT)
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        self.hypervisor = await self.connected()
-        self.assertIs(await self.state(), S.POWERED_OFF)
-
-    async def test_leftovers_end_with_the_agent(self) -> None:
-        """When an agent is killed its processes are ended at once, and it becomes no zombie of ours."""
-        await self.running()
-        pid, leftover = self.agent(), self.leftover()
-        os.kill(pid, signal.SIGKILL)
-        await self.until(S.ABORTED)
-        self.assertIsNotNone(leftover.wait(5))
-        self.assertIsNone(proc.read(pid))
-
-    async def test_leftovers_of_another_day(self) -> None:
-        """Processes that a machine left behind while no daemon looked are ended at connect."""
-        await self.running()
-        await self.hypervisor.disconnect(False)
-        os.kill(self.agent(), signal.SIGKILL)
-        leftover, stranger = self.leftover(), self.stranger(VMCONTROLLER_OWNER="somebody", VMCONTROLLER_ID="vm-1")
-        self.hypervisor = await self.connected()
-        self.assertIsNotNone(leftover.wait(5))
-        self.assertIsNone(stranger.poll())
-
-    async def test_reused_process_id(self) -> None:
-        """A stranger that got the process id of an agent is not taken for it, and not touched."""
-        await self.running()
-        await self.hypervisor.disconnect(False)
-        stranger = self.stranger()
-        record = json.loads((self.home().path / "machine.json").read_text())
-        os.kill(record["running"]["pid"], signal.SIGKILL)
-        record["running"]["pid"] = stranger.pid
-        (self.home().path / "machine.json").write_text(json.dumps(record))
-        self.hypervisor = await self.connected()
-        self.assertIs(await self.state(), S.ABORTED)
-        self.assertIsNone(stranger.poll())
-
-    async def test_start_that_nobody_wrote_down(self) -> None:
-        """An agent whose start the last daemon could not write down is ended at connect."""
-        await self.running()
-        await self.hypervisor.disconnect(False)
-        record = json.loads((self.home().path / "machine.json").read_text())
-        (self.home().path / "machine.json").write_text(json.dumps({**record, "state": "PoweredOff", "running": None}))
-        self.hypervisor = await self.connected()
-        self.assertIs(await self.state(), S.POWERED_OFF)
-        self.assertEqual(self.tree().members(), [])
-        os.waitpid(record["running"]["pid"], 0)
-
-    async def test_crash_in_a_snapshot(self) -> None:
-        """A machine that was frozen for a snapshot when the daemon was killed goes on at connect."""
-        await self.running()
-        await self.hypervisor.disconnect(False)
-        record = json.loads((self.home().path / "machine.json").read_text())
-        (self.home().path / "machine.json").write_text(json.dumps({**record, "held": []}))
-        self.tree().freeze()
-        self.hypervisor = await self.connected()
-        self.assertIs(await self.state(), S.RUNNING)
-        self.assertTrue(eventually(lambda: proc.read(self.agent()).state == "S"))
-        self.assertIsNone(self.home().load().held)
-
-    async def test_crash_in_a_pause(self) -> None:
-        """A machine that was written down as Paused but was not frozen yet is frozen at connect."""
-        await self.running()
-        await self.hypervisor.disconnect(False)
-        record = json.loads((self.home().path / "machine.json").read_text())
-        (self.home().path / "machine.json").write_text(json.dumps({**record, "state": "Paused", "held": []}))
-        self.hypervisor = await self.connected()
-        self.assertIs(await self.state(), S.PAUSED)
-        self.assertEqual(proc.read(self.agent()).state, "T")
-
-
 class TestTurns(ProcessTestCase):
     """Verbs wait for each other."""
 
@@ -446,54 +231,3 @@ class TestTurns(ProcessTestCase):
         self.assertLess(time.monotonic() - before, 30)
         addresses = [await self.hypervisor.guestAddress(f"vm-{number}") for number in range(50)]
         self.assertEqual(len({address.door_port for address in addresses}), 50)
-
-
-class TestWatch(TestCase):
-    """The end of an agent is noticed in both ways."""
-
-    timeout = 30
-
-    def agent(self) -> tuple[subprocess.Popen[bytes], Running]:
-        process = subprocess.Popen(["sleep", "1000"])
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        born = proc.read(process.pid)
-        return process, Running(process.pid, born.started, proc.boot_id(), 1, 2)
-
-    async def test_pidfd(self) -> None:
-        """Through a pidfd."""
-        process, running = self.agent()
-        ended: Deferred[None] = Deferred()
-        watch.watch(reactor, running, lambda: ended.callback(None))
-        process.kill()
-        await ended
-
-    async def test_polling(self) -> None:
-        """By looking now and then where there is no pidfd."""
-        process, running = self.agent()
-        self.patch(os, "pidfd_open", mock.Mock(side_effect=OSError(errno.ENOSYS, "Function not implemented")))
-        ended: Deferred[None] = Deferred()
-        watch.watch(reactor, running, lambda: ended.callback(None))
-        process.kill()
-        await ended
-
-    async def test_ended_before(self) -> None:
-        """An agent that has ended already is noticed later, not at once."""
-        process, running = self.agent()
-        process.kill()
-        process.wait()
-        ended: Deferred[None] = Deferred()
-        watch.watch(reactor, running, lambda: ended.callback(None))
-        self.assertFalse(ended.called)
-        await ended
-
-    def test_stopped_watch(self) -> None:
-        """A watch that was stopped leaves neither reader nor call behind, stopped once or twice."""
-        for patched in (False, True):
-            if patched:
-                self.patch(os, "pidfd_open", mock.Mock(side_effect=OSError))
-            _, running = self.agent()
-            stop = watch.watch(reactor, running, self.fail)
-            stop()
-            stop()
-        self.assertFalse([reader for reader in reactor.getReaders() if isinstance(reader, watch._Pidfd)])
