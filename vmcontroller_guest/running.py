@@ -75,7 +75,8 @@ class Running:
         """See Process."""
         if number not in signal.valid_signals():
             raise ValueError(f"{number} is no signal of this system")
-        send(self._family.members(self), number)
+        # The first process first: the death of a child might make it exit before its own signal comes.
+        send(sorted(self._family.members(self), key=lambda pid: pid != self.pid), number)
 
     def pause(self, stream: str) -> None:
         """See Process."""
