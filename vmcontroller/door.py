@@ -108,6 +108,7 @@ class Line:
         self._wait: Deferred[None] | None = None
         self._running: Deferred[None] | None = None
         self._stopped = False
+        self._trouble = ""
 
     def open(self) -> None:
         """Connect, now; if it waits for its next try, the wait is over."""
@@ -121,17 +122,18 @@ class Line:
         self.log.failure("the line to {vm} broke", failure, vm=self._vm)
 
     def close(self) -> None:
-        """Hang up and stay away."""
+        """Hang up, or give up to connect, and stay away."""
         self._stopped = True
-        if self._wait is not None:
-            self._wait.cancel()
         if self._connection is not None:
             self._connection.hang_up()
+        elif self._running is not None:
+            self._running.cancel()
 
     async def _keep(self) -> None:
+        """Ever more seldom while nothing comes of it; a connection that breaks at once is nothing, too."""
         wait = FIRST_WAIT
         while not self._stopped:
-            if await self._once():
+            if await self._once() > LONGEST_WAIT:
                 wait = FIRST_WAIT
             if not self._stopped:
                 await self._pause(wait)
@@ -147,27 +149,29 @@ class Line:
         finally:
             self._wait = None
 
-    async def _once(self) -> bool:
-        """Connect and stay until the connection is lost; True if the guest proved itself."""
+    async def _once(self) -> float:
+        """Connect and stay until the connection is lost: for so many seconds the guest, proved, could speak."""
         try:
             address = await self._address(self._vm)
             if address is None:
-                return False
-            protocol = await self._connect(address)
+                return 0.0
+            self._connection = await self._connect(address)
+            await self._connection.proved
+            self._trouble, begun = "", self._reactor.seconds()
+            await self._connection.lost
         except Exception as error:
-            self.log.debug("{vm} cannot be reached: {error}", vm=self._vm, error=error)
-            return False
-        self._connection = protocol
-        try:
-            await protocol.proved
-        except Exception as error:
-            self.log.info("{vm} does not open its door: {error}", vm=self._vm, error=error)
-            return False
+            self._tell(error)
+            return 0.0
         else:
-            await protocol.lost
-            return True
+            return float(self._reactor.seconds() - begun)
         finally:
             self._connection = None
+
+    def _tell(self, error: Exception) -> None:
+        """Once for each kind of trouble: a VM that boots is dialled many times."""
+        if not self._stopped and str(error) != self._trouble:
+            self._trouble = str(error)
+            self.log.info("{vm} cannot be reached yet: {error}", vm=self._vm, error=error)
 
     async def _connect(self, address: GuestAddress) -> DoorProtocol:
         endpoint = HostnameEndpoint(self._reactor, address.host, address.door_port, timeout=HANDSHAKE_TIMEOUT)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from vmcontroller.errors import BadRequest, UnknownLease
 from vmcontroller.ledger import Ledger
@@ -83,18 +84,29 @@ class Leases:
         self.log.warn("the lease of {holder} has run out", holder=holder)
         ensureDeferred(self.close(lease, cancel=False)).addErrback(self._failed)
 
-    def _failed(self, failure: object) -> None:
-        self.log.error("a lease could not be ended: {failure}", failure=failure)
+    def _failed(self, failure: Failure) -> None:
+        self.log.failure("a lease could not be ended", failure)
 
     async def close(self, lease: str, cancel: bool = True) -> None:
-        """End it: its VMs that still run are saved."""
+        """End it: its VMs that still run are saved. It stands in the ledger until they are, for another try.
+
+        What keeps one VM from being saved is raised when the others are.
+        """
         self.check(lease)
         call = self._ends.pop(lease)
         if cancel:
             call.cancel()
-        vms = self._ledger.leased(lease)
+        errors = [error for vm in self._ledger.leased(lease) if (error := await self._try_to_save(vm))]
         self._ledger.remove_lease(lease)
-        for vm in vms:
-            await self._save(vm)
         if not self._ends:
             self._none_left()
+        if errors:
+            raise errors[0]
+
+    async def _try_to_save(self, vm: str) -> Exception | None:
+        try:
+            await self._save(vm)
+        except Exception as error:
+            self.log.error("{vm}, whose lease has ended, could not be saved: {error}", vm=vm, error=error)
+            return error
+        return None

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 ID_PATTERN = re.compile(r"[0-9a-z-]{1,64}\Z")
-NAME_PATTERN = re.compile(r"[^\x00-\x1f\x7f/\\]{1,128}\Z")
+#: What XML can hold, and no separator of a path.
+NAME_PATTERN = re.compile(r"[^\x00-\x1f\x7f/\\\ud800-\udfff\ufffe\uffff]{1,128}\Z")
 
 
 class MachineState(StrEnum):

@@ -64,6 +64,7 @@ class Machines:
         self._admit = admit
         self._dismiss = dismiss
         self._seed = seed
+        self._being_made: set[str] = set()
 
     async def open(self) -> None:
         """Connect to the hypervisor and take up every machine of earlier runs."""
@@ -92,43 +93,64 @@ class Machines:
 
     async def find(self, vm: str) -> Machine:
         """The VM of this name or id; UnknownVM."""
-        machines = await self.all()
-        for wanted in ("name", "id"):
-            for machine in machines:
-                if getattr(machine, wanted) == vm:
-                    return machine
-        raise UnknownVM(f"no VM is called {vm!r}; listVMs() names all that exist")
+        return _called(await self.all(), vm)
 
     async def audience(self, to: str, group: str) -> dict[str, str]:
         """Who a command for ``to`` is meant for, id → name: one VM, or all that match a pattern and take commands."""
         machines = await self.all()
-        exact = [machine for machine in machines if to in (machine.name, machine.id)]
-        if exact or not _PATTERN_SIGNS.search(to):
-            machine = exact[0] if exact else await self.find(to)
-            if not self._takes_commands(machine):
-                raise GuestSilent(_why_silent(machine))
-            return {machine.id: machine.name}
-        matching = [m for m in machines if _matches(m, to, group) and self._takes_commands(m)]
-        if not matching:
+        try:
+            machine = _called(machines, to)
+        except UnknownVM:
+            if not _PATTERN_SIGNS.search(to):
+                raise
+            return self._matching(machines, to, group)
+        if not self._takes_commands(machine):
+            raise GuestSilent(_why_silent(machine))
+        return {machine.id: machine.name}
+
+    def _matching(self, machines: list[Machine], pattern: str, group: str) -> dict[str, str]:
+        found = {m.id: m.name for m in machines if _matches(m, pattern, group) and self._takes_commands(m)}
+        if not found:
             raise NobodyMatches(
-                f"no VM that runs matches {to!r} in the group {group!r}; listRegisteredVMs() names them"
+                f"no VM that runs matches {pattern!r} in the group {group!r}; listRegisteredVMs() names them"
             )
-        return {machine.id: machine.name for machine in matching}
+        return found
 
     def _takes_commands(self, machine: Machine) -> bool:
         return machine.state in SLEEPING or self._controller.guests.get(machine.id) is not None
 
     # -- life
 
-    async def create(self, name: str, image: str, options: Mapping[str, Any]) -> Machine:
-        """Make a VM with an identity of its own; it does not exist at all if anything fails. VMExists."""
+    async def create(
+        self,
+        name: str,
+        image: str,
+        options: Mapping[str, Any],
+        claim: Callable[[str], None] = lambda vm: None,
+    ) -> Machine:
+        """Make a VM with an identity of its own; it does not exist at all if anything fails. VMExists.
+
+        ``claim`` is called with its id before it is made; what that raises keeps it from being made.
+        """
         spec = self._spec(name, image, options)
-        if any(name == other.name or spec.id == other.id for other in await self.all()):
-            raise VMExists(f"a VM called {name!r} exists already; choose another name, or remove it")
+        titles = {spec.name, spec.id}
+        if titles & self._being_made:
+            raise VMExists(f"a VM called {name!r} is being made at this moment; choose another name")
+        self._being_made |= titles
+        try:
+            return await self._make(spec, claim)
+        finally:
+            self._being_made -= titles
+
+    async def _make(self, spec: MachineSpec, claim: Callable[[str], None]) -> Machine:
+        # A name that is another's id, too, would make it unclear who is meant.
+        if any({spec.name, spec.id} & {other.name, other.id} for other in await self.all()):
+            raise VMExists(f"a VM called {spec.name!r} exists already; choose another name, or remove it")
         private, public = await self._make_key()
         secret = secrets.token_hex(32)
-        self._ledger.add_guest(spec.id, name, spec.group, secret, private)
+        self._ledger.add_guest(spec.id, spec.name, spec.group, secret, private)
         try:
+            claim(spec.id)
             await self.hypervisor.createVM(self._with_seed(spec, secret, public))
         except BaseException:
             self._ledger.remove_guest(spec.id)
@@ -175,8 +197,8 @@ class Machines:
     async def remove(self, vm: str) -> None:
         """Remove a VM and all that belongs to it."""
         machine = await self.find(vm)
-        self._dialer.drop(machine.id)
         await self.hypervisor.removeVM(machine.id)
+        self._dialer.drop(machine.id)
         self._dismiss(machine.id)
         self._controller.removed(machine.id)
 
@@ -225,7 +247,7 @@ class Machines:
         held = self._controller.holding(machine.id)
         await self.hypervisor.takeSnapshot(machine.id, name, description)
         self._ledger.hold(machine.id, name, held)
-        if machine.state is MachineState.RUNNING:
+        if machine.state in (MachineState.RUNNING, MachineState.PAUSED):
             self._controller.ask_who(machine.id)
 
     async def restore_snapshot(self, vm: str, name: str) -> None:
@@ -250,6 +272,14 @@ class Machines:
         machine = await self.find(vm)
         found: Iterable[Any] = await self.hypervisor.listSnapshots(machine.id)
         return [{**vars(snapshot), "commands": self._ledger.held(machine.id, snapshot.name)} for snapshot in found]
+
+
+def _called(machines: list[Machine], title: str) -> Machine:
+    """The one with this name, or else the one with this id; UnknownVM."""
+    titles = {machine.id: machine for machine in machines} | {machine.name: machine for machine in machines}
+    if title not in titles:
+        raise UnknownVM(f"no VM is called {title!r}; listVMs() names all that exist")
+    return titles[title]
 
 
 def _new_id(name: str) -> str:

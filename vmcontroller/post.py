@@ -55,6 +55,11 @@ class Post:
         try:
             word, session = words.hear(headers, body), words.session_of(headers)
         except words.NotAWord as error:
-            self.say(speaker[1], words.Aint(headers.get("word", "")[:40], str(error)[:400]), 0)
-            return
-        self.hear(speaker[1], word, session)
+            self._say_aint(speaker[1], headers.get("word", ""), str(error))
+        else:
+            self.hear(speaker[1], word, session)
+
+    def _say_aint(self, vm: str, name: str, why: str) -> None:
+        self.log.warn("what {vm} said is no word: {why}", vm=vm, why=why)
+        if name != words.Aint.WORD:
+            self.say(vm, words.Aint(name[:40], why[:400]), 0)

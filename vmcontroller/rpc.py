@@ -14,6 +14,7 @@ import xmlrpc.client
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from xml.parsers import expat
 
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
@@ -44,7 +45,8 @@ _ILLEGAL_IN_XML = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 def wrap(value: Any) -> Any:
     """A value in the form that XML-RPC can carry: None is "", text that XML cannot hold is Binary.
 
-    Carriage returns count among what XML cannot hold, because a parser turns them into line feeds.
+    Carriage returns count among what XML cannot hold, because a parser turns them into line feeds. The names in a
+    struct are always text: what XML cannot hold is shown escaped.
     """
     if value is None:
         return ""
@@ -54,7 +56,7 @@ def wrap(value: Any) -> Any:
         illegal = _ILLEGAL_IN_XML.search(value)
         return xmlrpc.client.Binary(value.encode("utf-8", "surrogateescape")) if illegal else str(value)
     if isinstance(value, dict):
-        return {str(key): wrap(item) for key, item in value.items()}
+        return {wrap_text(str(key)): wrap(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [wrap(item) for item in value]
     return value
@@ -95,6 +97,27 @@ def _response(value: Any) -> bytes:
     fault = isinstance(value, xmlrpc.client.Fault)
     params = _Marshaller("utf-8").dumps(value if fault else (wrap(value),))
     return f"<?xml version='1.0'?>\n<methodResponse>\n{params}</methodResponse>\n".encode()
+
+
+def _read(document: bytes) -> tuple[tuple[Any, ...], str | None]:
+    """The arguments and the method of a call, as xmlrpc.client.loads has them, but for documents with a type.
+
+    A document's type is where entities are declared, of which a few lines can grow to gigabytes.
+    """
+
+    def refuse(*declaration: object) -> None:
+        raise ValueError("a document type is not allowed")
+
+    values = xmlrpc.client.Unmarshaller()
+    values.xml("", None)  # the parser gives text, not octets
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = values.start
+    parser.EndElementHandler = values.end
+    parser.CharacterDataHandler = values.data
+    parser.Parse(document, True)
+    return values.close(), values.getmethodname()
 
 
 # -- requests
@@ -190,6 +213,9 @@ class RpcResource(Resource):
             body = _response(fault)
         except VMControllerError as error:
             body = _response(xmlrpc.client.Fault(error.code, wrap_text(str(error))))
+        except Exception:  # whatever it is, the caller does not wait for ever
+            self.log.failure("an answer could not be written")
+            body = _response(xmlrpc.client.Fault(INTERNAL_ERROR, "the answer could not be written as XML"))
         if gone:
             return
         request.setHeader(b"content-type", b"text/xml; charset=utf-8")
@@ -199,9 +225,7 @@ class RpcResource(Resource):
 
     async def _call(self, body: bytes, cwd: str) -> Any:
         try:
-            if b"<!DOCTYPE" in body:
-                raise ValueError("a document type is not allowed")
-            arguments, method = xmlrpc.client.loads(body)
+            arguments, method = _read(body)
         except Exception as error:  # the parser raises whatever a bad document leads it to
             raise xmlrpc.client.Fault(PARSE_ERROR, wrap_text(f"this is no XML-RPC call: {error}")) from None
         try:

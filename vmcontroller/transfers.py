@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.logger import Logger
 
 from vmcontroller.errors import UnknownTransfer, VMControllerError
 from vmcontroller.waiters import Waiters
@@ -40,6 +41,8 @@ class Transfer:
 class Transfers:
     """All transfers of a daemon, by their ids."""
 
+    log = Logger()
+
     def __init__(self, waiters: Waiters) -> None:
         self._waiters = waiters
         self._transfers: OrderedDict[str, Transfer] = OrderedDict()
@@ -69,9 +72,11 @@ class Transfers:
             transfer.state, transfer.error = "cancelled", "it was cancelled"
         except VMControllerError as error:
             transfer.state, transfer.error, transfer.fault_code = "failed", str(error), error.code
+        except Exception:
+            self.log.failure("a transfer failed in a way that nobody foresaw")
+            text = "it failed in a way that nobody foresaw; daemon.log in the state directory has the details"
+            transfer.state, transfer.error, transfer.fault_code = "failed", text, VMControllerError.code
         finally:
-            if transfer.state == "running":
-                transfer.state, transfer.error = "failed", "it failed in a way that nobody foresaw"
             transfer.work = None
             self._waiters.notify(("transfer", transfer_id))
 

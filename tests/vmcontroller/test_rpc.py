@@ -43,6 +43,14 @@ class Family:
         """Fail as methods do."""
         raise UnknownVM(f"no VM is called {vm!r}")
 
+    def odd(self) -> dict:  # type: ignore[type-arg]
+        """Names as a guest may choose them."""
+        return {"a\0b": 1, "\udc80": 2}
+
+    def unwritable(self) -> Any:
+        """What XML-RPC has no form for."""
+        return object()
+
     def broken(self) -> None:
         """Fail as methods must not."""
         raise ZeroDivisionError
@@ -113,6 +121,15 @@ class RpcTests(TestCase):
         self.assertIn(f"<i8>{big}</i8>".encode(), answer)
         self.assertEqual(xmlrpc.client.loads(answer)[0][0], big)
 
+    async def test_names_in_a_struct(self) -> None:
+        """A name that XML cannot hold, which a guest may choose, is shown escaped."""
+        self.assertEqual(await self.call("odd"), {"a\\x00b": 1, "\\udc80": 2})
+
+    async def test_answer_that_cannot_be_written(self) -> None:
+        """The caller gets a fault, not silence."""
+        self.assertEqual((await self.fault("unwritable")).faultCode, INTERNAL_ERROR)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
     async def test_cwd(self) -> None:
         """The query of the URL gives the directory."""
         self.assertEqual(await self.call("where", query="?cwd=/a%20b"), "/a b")
@@ -126,6 +143,8 @@ class RpcTests(TestCase):
             (BAD_ARGUMENTS, "add", (1, 2, 3), "was called with 3 arguments"),
             (BAD_ARGUMENTS, "add", ("one",), "left must be int"),
             (BAD_ARGUMENTS, "add", (True,), "left must be int"),
+            (BAD_ARGUMENTS, "add", (1, float("nan")), "right must be a finite number"),
+            (BAD_ARGUMENTS, "add", (1, float("inf")), "right must be a finite number"),
             (INTERNAL_ERROR, "broken", (), "nobody foresaw"),
         ]
         for code, method, arguments, text in cases:
@@ -137,7 +156,8 @@ class RpcTests(TestCase):
     async def test_not_xml(self) -> None:
         """Garbage, and documents with a type of their own, get the parser's fault."""
         bomb = b'<!DOCTYPE x [<!ENTITY a "b">]><methodCall><methodName>&a;</methodName></methodCall>'
-        for body in (b"", b"garbage", b"<methodCall>", bomb):
+        wide = bomb.decode().encode("utf-16")
+        for body in (b"", b"garbage", b"<methodCall>", bomb, wide):
             status, answer = await self.ask(body)
             self.assertEqual(status, 200)
             with self.assertRaises(xmlrpc.client.Fault) as caught:

@@ -33,6 +33,8 @@ class CommandMethods:
 
     async def ping(self, vm: str, timeout_secs: float = 5.0) -> str:
         """Ask the VM's agent for a PONG and wait for it. Returns "PONG from NAME"; fault 204 when none comes."""
+        if timeout_secs < 0:
+            raise BadRequest(f"ping: timeout_secs must not be negative, and is {timeout_secs:g}")
         machine = await self._machines.find(vm)
         await self._controller.ping(machine.id, timeout_secs)
         return f"PONG from {machine.name}"
@@ -87,9 +89,10 @@ class CommandMethods:
         """How a command ended: out, err, finished, exitCodeOrSignal, resources, outcome, reason, started, seconds,
         and left.
 
-        "" while it has not. For a command to several VMs {name: result} when all have ended, or one with ``vm``.
-        ``outcome`` is exited, signalled, timedOut, notStarted, lost or rolledBack. At most 16 MiB of each stream;
-        getCmdOutput has the rest. Reading takes the command off listFinishedCmds and destroys nothing.
+        "" while it has not, and for an unknown id, as in 2009. For a command to several VMs {name: result} when all
+        have ended, or one with ``vm``. ``outcome`` is exited, signalled, timedOut, notStarted, lost or rolledBack. At
+        most 16 MiB of each stream; getCmdOutput has the rest. Reading takes the command off listFinishedCmds and
+        destroys nothing.
         With ``timeout`` it waits so many seconds for the end.
         """
         if timeout > 0:
@@ -133,6 +136,8 @@ class CommandMethods:
 
         Returns {out, err, ended}: at most 1 MiB of each stream, as Binary; ``ended`` is true when nothing follows.
         """
+        if outOffset < 0 or errOffset < 0:
+            raise BadRequest("waitForOutput: the offsets must not be negative")
         offsets = {"out": outOffset, "err": errOffset}
         part = self._results.one(cmdId, vm)
 

@@ -59,8 +59,8 @@ class Method:
 
     def _converted(self, parameter: inspect.Parameter, wanted: Any, value: Any) -> Any:
         """The value if it has the type that is declared; a whole number is good where a float is wanted."""
-        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
+        if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return self._finite(parameter, value)
         if wanted is str and isinstance(value, bytes):
             return value.decode("utf-8", "surrogateescape")
         if wanted is bytes and isinstance(value, str):
@@ -70,7 +70,15 @@ class Method:
         fits = wanted is Any or (isinstance(value, wanted) and not (isinstance(value, bool) and wanted is not bool))
         if not fits:
             raise _bad_arguments(f"{self.name}: {parameter.name} must be {_XML_NAMES[wanted]}, not {value!r}")
+        if wanted is int and abs(value) >= 2**63:
+            raise _bad_arguments(f"{self.name}: {parameter.name} must be a number of 64 bits")
         return value
+
+    def _finite(self, parameter: inspect.Parameter, value: float) -> float:
+        """XML-RPC has no word for infinity, but parsers take it."""
+        if not abs(value) < 2**63:
+            raise _bad_arguments(f"{self.name}: {parameter.name} must be a finite number")
+        return float(value)
 
 
 class Api:

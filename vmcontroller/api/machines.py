@@ -92,12 +92,12 @@ class MachineMethods:
         Options: group (text, default "default"), memoryMB (512), cpus (1), network (false), id, and lease, the id
         of a lease that the VM belongs to.
         """
-        lease = options.get("lease", "")
-        if lease:
-            self._leases.check(lease)
-        machine = await self._machines.create(name, image, options)
-        if lease:
-            self._leases.add(lease, machine.id)
+
+        def claim(vm: str) -> None:
+            if options.get("lease"):
+                self._leases.add(options["lease"], vm)
+
+        machine = await self._machines.create(name, image, options, claim)
         return [True, machine.name]
 
     async def removeVM(self, vm: str) -> bool:
