@@ -42,7 +42,7 @@ class Succession(Harness):
         await self.soon(self.hypervisor.disconnect(False))
         await self.crash(self.hypervisor, vm)
         self.hypervisor = await self.connected(self.state_dir)
-        await self.assertState(vm, S.ABORTED)
+        await self.until(vm, S.ABORTED)
 
     async def test_disconnect_and_stop(self) -> None:
         """With stop no machine runs on: each is Saved or PoweredOff."""

@@ -89,6 +89,7 @@ class TestTrees(ProcessTestCase):
         await self.running()
         await self.hypervisor.disconnect(False)
         os.kill(self.agent(), signal.SIGKILL)
+        os.waitid(os.P_PID, self.agent(), os.WEXITED | os.WNOWAIT)
         leftover, stranger = self.leftover(), self.stranger(VMCONTROLLER_OWNER="somebody", VMCONTROLLER_ID="vm-1")
         self.hypervisor = await self.connected()
         self.assertIsNotNone(leftover.wait(5))
