@@ -83,7 +83,13 @@ def load(path: Path | None, environment: Mapping[str, str], arguments: Mapping[s
     if path is not None:
         config = _merge(config, _read(path), str(path))
     config = _merge(config, _from_environment(environment), "the environment")
-    return _merge(config, _nested(arguments), "the command line")
+    config = _merge(config, _nested(arguments), "the command line")
+    if config.guests.grace < config.guests.beacon_interval:
+        raise BadConfiguration(
+            f"guests.grace is {config.guests.grace:g} and guests.beacon_interval {config.guests.beacon_interval:g};"
+            " every guest would be given up between two signs of life: make grace the longer one"
+        )
+    return config
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -143,6 +143,11 @@ def test_wrong_argument() -> None:
     assert "the command line: xmlrpc.prot is no setting" in refusal(xmlrpc__prot=1)
 
 
+def test_grace_is_longer_than_the_interval() -> None:
+    """Each may be right by itself, and both together wrong."""
+    assert "make grace the longer one" in refusal(guests__grace=5, guests__beacon_interval=10)
+
+
 def test_no_file(file: Path) -> None:
     """A file that is not there is named, and how to name another one."""
     assert refusal(file) == f"{file}: No such file or directory; name another file with --config"
