@@ -36,12 +36,12 @@ def test_options_are_settings(call: Call, ran: list[tuple[Config, int | None]], 
         "process",
         "--while-leased",
         "--set",
-        "guests.grace=9",
+        "guests.grace=90",
     ]
     assert call("daemon", *argv, "--ready-fd", "5").code == 0
     ((config, ready_fd),) = ran
     assert (config.hypervisor, config.log_level, config.while_leased) == ("process", "warn", True)
-    assert (config.broker.port, config.guests.grace, config.state_dir, ready_fd) == (7, 9.0, tmp_path, 5)
+    assert (config.broker.port, config.guests.grace, config.state_dir, ready_fd) == (7, 90.0, tmp_path, 5)
 
 
 def test_a_state_directory_on_the_command_line_wins(call: Call, ran: list[tuple[Config, int | None]]) -> None:
