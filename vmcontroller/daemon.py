@@ -19,8 +19,10 @@ from twisted.logger import (
 )
 from twisted.python.failure import Failure
 
+from vmcontroller.client import LOG_FILE
 from vmcontroller.config import Config
 from vmcontroller.errors import BadConfiguration, VMControllerError
+from vmcontroller.logfile import BoundedLog
 from vmcontroller.service import Daemon
 from vmcontroller.statedir import StateDirectory
 
@@ -64,7 +66,10 @@ class Process:
         if level is not LogLevel.debug:
             for namespace in ("twisted", "log_legacy"):  # every port and factory tells of its coming and going
                 predicate.setLogLevelForNamespace(namespace, LogLevel.warn)
-        keep: ILogObserver = FilteringLogObserver(textFileLogObserver(sys.stderr), [predicate])
+        assert self._config.state_dir is not None
+        path = self._config.state_dir / LOG_FILE
+        bounded = BoundedLog(textFileLogObserver(sys.stderr), sys.stderr.fileno(), path)
+        keep: ILogObserver = FilteringLogObserver(bounded, [predicate])
         globalLogBeginner.beginLoggingTo([keep], redirectStandardIO=False)
 
     async def _start(self) -> None:
@@ -77,6 +82,7 @@ class Process:
             self._daemon = Daemon(self._reactor, time.time, self._config, state, self._stop_asked)
             await self._daemon.start()
         except Exception as error:
+            self._stopping = True
             self._failed(error)
             await self._stop(False)
         else:
