@@ -107,7 +107,8 @@ def send(pids: Iterable[int], number: int) -> None:
 class Termination:
     """The end of whole tasks, without waiting: ask the first processes, then all, then ask nobody.
 
-    All are asked when the first processes have gone, or the grace is over. Stopped processes are let go on, so that they can end. ``clock`` gives monotonic seconds.
+    All are asked when the first processes have gone, or the grace is over. Stopped processes are let go on, so that
+    they can end. ``clock`` gives monotonic seconds.
     """
 
     def __init__(self, roots: Iterable[int], clock: Callable[[], float], grace: float = GRACE) -> None:
