@@ -296,7 +296,8 @@ def test_suspend_and_resume(slot: Slot, rig: Rig, multi_process: str) -> None:
 
     rig.client.hook = drive
     assert rig.run().good
-    assert {child for _, child in seen[1:]} == ({"T"} if multi_process else {"S"})
+    children = {child for _, child in seen} - {"R"}  # a signal has not reached it before it runs
+    assert children == ({"T"} if multi_process else {"S"})
     assert len(times) == 1
 
 
