@@ -34,8 +34,8 @@ def run(reactor: Any, arguments: Sequence[str]) -> None:
     try:
         settings = load(arguments)
         service = GuestService(reactor, settings)
-        adopt_orphans()
         service.start()
+        adopt_orphans()
     except (VMControllerError, ImportError) as error:
         sys.exit(f"vmcontroller-guest: {error}")
     _log_to(settings.state)

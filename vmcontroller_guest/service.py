@@ -61,10 +61,10 @@ class GuestService:
         """End what an earlier life left, open the ports, tell them, and wait for the host or dial it."""
         settings = self._settings
         self._seed = seed = who_am_i(settings)
-        _make(settings.serve)
-        self._journal = Journal(settings.state)
         around = Surroundings(seed.id, settings.state, settings.serve, dict(os.environ))
         self._executor = LinuxExecutor(self._reactor, around, owns_children=True)
+        _make(settings.serve)
+        self._journal = Journal(settings.state)
         self._link = Link(GuestDestinations(seed.daemon, seed.group, seed.id))
         self._messenger = self._make_messenger()
         ports = self._open_ports()

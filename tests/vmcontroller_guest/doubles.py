@@ -144,3 +144,19 @@ class Guest:
 
 def exited(code: int = 0) -> Ended:
     return Ended("exited", code, resources={"ru_utime": 0.5}, seconds=1.5)
+
+
+class AgentTestCase(SynchronousTestCase):
+    """A test with a guest that has just started."""
+
+    def setUp(self) -> None:
+        self.directory = temporary_directory(self)
+        self.guest = Guest(self.directory)
+
+    def tearDown(self) -> None:
+        self.guest.close()
+
+    def restart(self) -> None:
+        """kill -9, and the next life of the agent on the same disk."""
+        self.guest.close()
+        self.guest = Guest(self.directory)
