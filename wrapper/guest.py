@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from job_xml import model
@@ -53,7 +55,7 @@ class Guest:
         return {
             "group": self._vms.group,
             "memoryMB": self._vm.memory_mb,
-            "cpus": self._vm.cpus or self._place.options.nthreads,
+            "cpus": self._vm.cpus or max(self._place.options.nthreads, 1),
             "network": self._vm.network,
             "lease": self._vms.lease_id,
         }
@@ -101,15 +103,22 @@ class Guest:
 
     # -- files
 
-    def put(self, names: Iterable[tuple[str, str]]) -> Steps[None]:
-        """Copy logical files of the host to paths in the VM."""
+    def put(self, names: Sequence[tuple[str, str]]) -> Steps[None]:
+        """Copy logical files of the host to paths in the VM, with the directories on their way."""
+        directories = _directories(path for _, path in names)
+        if directories:
+            with tempfile.TemporaryDirectory(dir=self._place.slot) as empty:
+                for directory in directories:
+                    yield from self._transfer("put", empty, directory, directory)
         for logical, path in names:
             yield from self._transfer("put", str(self._place.path(logical)), path, logical)
 
     def get(self, names: Iterable[str]) -> Steps[None]:
         """Copy files of the VM to the logical files of the same name."""
         for name in names:
-            yield from self._transfer("get", name, str(self._place.path(name)), name)
+            destination = self._place.path(name)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            yield from self._transfer("get", name, str(destination), name)
 
     def _transfer(self, direction: str, source: str, destination: str, name: str) -> Steps[None]:
         transfer = yield self._vms.remote.call("startTransfer", direction, self.name, source, destination)
@@ -125,6 +134,7 @@ class Guest:
         yield from self.call("cpFileFromVM", name, str(self._place.slot / name))
 
 
-def distinct(names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Each pair once, in order."""
-    return iter(dict.fromkeys(names))
+def _directories(paths: Iterable[str]) -> list[str]:
+    """Every directory above one of the paths, each before those in it."""
+    parents = [parent for path in paths for parent in PurePosixPath(path).parents]
+    return sorted({str(parent) for parent in parents} - {"."})

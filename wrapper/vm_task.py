@@ -17,7 +17,7 @@ from job_xml import model
 from job_xml.commandline import Unclosed
 from wrapper.boinc import Stop
 from wrapper.errand import Errand, Steps
-from wrapper.guest import Guest, distinct
+from wrapper.guest import Guest
 from wrapper.job_vms import JobVMs
 from wrapper.remote import Code, Refused
 from wrapper.task import CHILD_FAILED, COPY_FAILED, FAILED, TIMED_OUT, VM_FAILED, Ending, Place, Stopwatch
@@ -224,7 +224,7 @@ class VMTask:
         files = [(name, name) for name in self._vm.files_in]
         stdin = self._task.stdin_filename
         wanted = stdin and (self._vm.copy_stdin or self._place.path(stdin).exists())
-        return list(distinct([*app, *files, *([(stdin, stdin)] if wanted else [])]))
+        return list(dict.fromkeys([*app, *files, *([(stdin, stdin)] if wanted else [])]))
 
     def _missing(self) -> Ending | None:
         """Before anything is started: what cannot be copied in."""

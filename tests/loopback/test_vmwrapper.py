@@ -177,6 +177,23 @@ def test_what_the_program_meets_in_its_vm(site: Site) -> None:
     assert directory.startswith(os.fsencode(site.state))
 
 
+def test_files_of_any_name(site: Site) -> None:
+    """In directories, with spaces and letters of any script; directories that are missing are made."""
+    names = ("data/in put", "größe", "./dot")
+    for name in names:
+        (site.slot.path / name).parent.mkdir(exist_ok=True)
+        (site.slot.path / name).write_text(name)
+    site.slot.program("worker", 'mkdir -p re/sult; cat "data/in put" größe dot > "re/sult/ö ut"')
+    site.slot.job(
+        "<task><virtualmachine>vm</virtualmachine><application>worker</application><copy_app_to_VM/>"
+        + "".join(f"<copy_file_to_VM>{name}</copy_file_to_VM>" for name in names)
+        + "<app_pathVM>bin/worker</app_pathVM><copy_file_from_VM>re/sult/ö ut</copy_file_from_VM></task>"
+    )
+    result = site.run()
+    assert result.code == 0, result.stderr_txt
+    assert site.slot.read("re/sult/ö ut") == "".join(names)
+
+
 def test_a_program_that_fails(site: Site) -> None:
     """195; what it said is here; the VM is gone."""
     site.slot.program("worker", "echo why >&2; exit 3")
@@ -339,4 +356,27 @@ def test_a_job_with_tasks_on_the_host_and_in_vms(site: Site) -> None:
     assert result.code == 0, result.stderr_txt
     assert site.slot.read("out") == "ONE\n"
     assert result.out == "one\none\n"
+    is_clean(site)
+
+
+def test_a_job_of_2009(site: Site) -> None:
+    """The example as it was written then: helpers, empty elements, ./names, a task on the host after that in the VM."""
+    example = Path(__file__).parents[2] / "job_xml" / "examples" / "boinc-2009" / "job.xml"
+    (site.slot.path / "job.xml").write_text(example.read_text())
+    (site.slot.path / "vmtools").mkdir()
+    (site.slot.path / "vmtools" / "manager.py").write_text("import time; print('manager', flush=True); time.sleep(600)")
+    (site.slot.path / "real_stdin").write_text("from stdin\n")
+    site.slot.link("stdin_worker", "real_stdin")
+    site.slot.link("out", "real_out")
+    site.slot.program("worker.py", 'read line; echo "$1 $line $(cat in)" | tee out')
+    site.slot.program("report", 'echo "report on $(cat "$1")" >> report.txt')
+    tar = ["tar", "-cf"]
+    subprocess.run([*tar, "vmtools.tar", "vmtools"], cwd=site.slot.path, check=True)
+    subprocess.run([*tar, "dataset.tar", "in"], cwd=site.slot.path, check=True)
+    (site.slot.path / "in").unlink()
+    result = site.run()
+    assert result.code == 0, result.stderr_txt
+    assert site.slot.read("stdout_worker") == "3 from stdin data\n"
+    assert site.slot.read("real_out") == "3 from stdin data\n"
+    assert site.slot.read("report.txt") == "report on 3 from stdin data\n"
     is_clean(site)

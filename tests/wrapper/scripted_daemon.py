@@ -174,7 +174,8 @@ class ScriptedDaemon:
 
     def call_startTransfer(self, direction: str, vm: str, source: str, destination: str) -> str:
         if direction == "put":
-            self.files[destination] = Path(source).read_bytes()
+            if Path(source).is_file():
+                self.files[destination] = Path(source).read_bytes()
             return "done"
         if source not in self.files:
             return "missing"
