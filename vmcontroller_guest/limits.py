@@ -14,6 +14,8 @@ from vmcontroller_guest.timers import Timer
 _TICK = 1.0
 #: Seconds of processor time between SIGXCPU and SIGKILL.
 _CPU_GRACE = 5
+#: The longest processor time that is set, in seconds: 30,000 years.
+_LONGEST = 10**12
 
 
 class TimeLimit:
@@ -27,7 +29,7 @@ class TimeLimit:
         self._left = seconds
         self._expired = expired
         self._timer = Timer(clock, self._look)
-        if seconds:
+        if seconds > 0:
             self._wait()
 
     def stop(self) -> None:
@@ -64,8 +66,8 @@ def limit_process(pid: int, limits: Limits) -> None:
     """Set the limits that the kernel enforces, on a process that was just started; its children inherit them."""
     import resource  # noqa: PLC0415  absent on Windows
 
-    if limits.cpu_seconds:
-        seconds = math.ceil(limits.cpu_seconds)
+    if 0 < limits.cpu_seconds < math.inf:
+        seconds = math.ceil(min(limits.cpu_seconds, _LONGEST))
         _set(pid, resource.RLIMIT_CPU, seconds, seconds + _CPU_GRACE)
     if limits.memory_bytes:
         _set(pid, resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes)
@@ -79,5 +81,5 @@ def _set(pid: int, which: int, soft: int, hard: int) -> None:
         if highest != resource.RLIM_INFINITY:
             soft, hard = min(soft, highest), min(hard, highest)
         resource.prlimit(pid, which, (soft, hard))
-    except (ProcessLookupError, PermissionError):
+    except OSError:
         pass  # it has ended already, or runs as another user, whose limits are not ours to set

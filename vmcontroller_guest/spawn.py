@@ -28,16 +28,23 @@ class Child:
 
 def spawn(program: Program, stdin: Stdin, served: Path) -> Child:
     """Start it. NotStarted. Whoever calls waits for the process and closes the pipes."""
-    with ExitStack() as on_failure, ExitStack() as always:
-        theirs, stdin_end = _input(stdin, served, on_failure, always)
-        ends = []
-        for _ in range(2):
-            reading, writing = os.pipe()
-            on_failure.callback(os.close, reading)
-            always.callback(os.close, writing)
-            ends.append((reading, writing))
-        pid = _start(program, theirs, ends[0][1], ends[1][1])
-        on_failure.pop_all()
+    try:
+        with ExitStack() as on_failure, ExitStack() as always:
+            return _spawn(program, stdin, served, on_failure, always)
+    except OSError as error:
+        raise NotStarted(f"The agent cannot start any program now: {error.strerror}.") from None
+
+
+def _spawn(program: Program, stdin: Stdin, served: Path, on_failure: ExitStack, always: ExitStack) -> Child:
+    theirs, stdin_end = _input(stdin, served, on_failure, always)
+    ends = []
+    for _ in range(2):
+        reading, writing = os.pipe()
+        on_failure.callback(os.close, reading)
+        always.callback(os.close, writing)
+        ends.append((reading, writing))
+    pid = _start(program, theirs, ends[0][1], ends[1][1])
+    on_failure.pop_all()
     return Child(pid, stdin_end, ends[0][0], ends[1][0])
 
 

@@ -19,7 +19,7 @@ def set_clock(seconds: float) -> None:
         return
     try:
         time.clock_settime(time.CLOCK_REALTIME, seconds)
-    except (OSError, AttributeError) as error:
+    except (OSError, AttributeError, OverflowError, ValueError) as error:
         _log.warn("the clock is wrong by {wrong:.1f} s and cannot be set: {error}", wrong=wrong_by, error=error)
     else:
         _log.info("the clock was wrong by {wrong:.1f} s", wrong=wrong_by)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import signal
 import sys
@@ -230,6 +231,13 @@ class Refused(ExecutorTestCase):
         self.assertIn("cannot be started", self.refusal("true", "\ud800"))
         self.assertIn("too long", self.refusal("true", "x" * 10_000_000))
         self.assertIn("empty", self.refusal(""))
+
+    def test_too_many_open_files(self) -> None:
+        def exhausted() -> tuple[int, int]:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        self.patch(os, "pipe", exhausted)
+        self.assertIn("cannot start any program now: Too many open files", self.refusal("true"))
 
     def test_nothing_stays_open(self) -> None:
         """A refusal leaks no descriptor."""

@@ -48,6 +48,14 @@ class Limited(ExecutorTestCase):
         self.assertEqual((end.outcome, end.exit_code_or_signal), ("signalled", signal.SIGXCPU))
         self.assertEqual(end.reason, "It used more than its limit of 1 s of processor time.")
 
+    async def test_limits_without_sense_are_none(self) -> None:
+        """Below zero, or infinite."""
+        for limits in (Limits(seconds=-1, cpu_seconds=-1), Limits(seconds=float("inf"), cpu_seconds=float("inf"))):
+            end, _ = await self.run_to_end("true", limits=limits)
+            self.assertEqual(end.outcome, "exited")
+        end, _ = await self.run_to_end("true", limits=Limits(cpu_seconds=1e300, memory_bytes=2**63 - 1))
+        self.assertEqual(end.outcome, "exited")
+
     async def test_memory(self) -> None:
         script = "import time; time.sleep(0.1); bytearray(300_000_000)"
         limits = Limits(memory_bytes=200_000_000)
