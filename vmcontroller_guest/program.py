@@ -68,7 +68,8 @@ def _environment(run: CmdRun, around: Surroundings) -> dict[str, str]:
     for name, value in run.env.items():
         if not name or "=" in name or "\0" in name + value:
             raise NotStarted(f"The environment variable {name[:40]!r} has a name or a value that cannot be.")
-    return base | inherited | dict(run.env) | around.marks() | {CMD_ID: run.cmd_id}
+    # The marks come last: they lead to the processes that have to be ended, whatever a caller sets.
+    return base | dict(run.env) | inherited | around.marks() | {CMD_ID: run.cmd_id}
 
 
 def _directory(path: str, served: Path) -> str:
