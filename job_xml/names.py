@@ -8,14 +8,8 @@ import re
 _OWN_FILES = frozenset(
     {
         *("job.xml", "init_data.xml", "boinc_lockfile", "boinc_finish_called", "boinc_task_state.xml"),
-        *(
-            "stderr.txt",
-            "wrapper_checkpoint.txt",
-            "wrapper_vm.json",
-            "checkpoint.txt",
-            "graphics_status.xml",
-            "initial_file_list",
-        ),
+        *("stderr.txt", "checkpoint.txt", "graphics_status.xml", "initial_file_list"),
+        *("wrapper_checkpoint.txt", "wrapper_vm.json"),
     }
 )
 

@@ -6,12 +6,16 @@ Other generators are run with ``yield from``. What the last one returns is the e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from wrapper.remote import Refused
 from wrapper.task import VM_FAILED, Ending
+
+#: Seconds for what is left to do when nobody wants to wait any more.
+LAST_PATIENCE = 10.0
 
 T = TypeVar("T")
 Steps = Generator["Future[Any] | float", Any, T]
@@ -25,6 +29,7 @@ class Errand:
         self._clock = clock
         self._future: Future[Any] | None = None
         self._until = 0.0
+        self._deadline = math.inf
         self.ending: Ending | None = None
 
     @property
@@ -36,6 +41,9 @@ class Errand:
         """Go on as far as that is possible now."""
         while self.ending is None and not self.is_calling and self._clock() >= self._until:
             self._go_on()
+        if self.ending is None and self._clock() >= self._deadline:
+            self.drop()
+            self.ending = Ending(VM_FAILED, "the daemon has not answered")
 
     def _go_on(self) -> None:
         future, self._future = self._future, None
@@ -59,10 +67,8 @@ class Errand:
             self._until = self._clock() + wanted
 
     def hurry(self) -> None:
-        """A call that has not been answered by now is waited for no longer."""
-        if self.ending is None and self.is_calling:
-            self.drop()
-            self.ending = Ending(VM_FAILED, "the daemon has not answered")
+        """Be done soon: what is not by then stays undone."""
+        self._deadline = min(self._deadline, self._clock() + LAST_PATIENCE)
 
     def drop(self) -> None:
         """Go no further; a call that is under way is made to its end, and its result is lost."""

@@ -97,7 +97,7 @@ class JobRun:
 
     def _do_task(self, index: int) -> Ending:
         task = self._task(index)
-        before = self._checkpoint.cpu - task.counted
+        before = max(self._checkpoint.cpu - task.counted, 0.0)
         ending = self._loop.attend(task, self._every_second(task, before))
         if ending.good and not self._loop.stopped:
             self._fraction = self._job.fraction_done(index + 1)

@@ -8,6 +8,7 @@ slot was left behind by another job of the same directory, and is removed.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -94,14 +95,23 @@ class JobVMs:
     def open(self) -> Steps[None]:
         """Find the daemon, or start one, and hold a lease there."""
         if self.remote.client is None:
-            self._wanted = True
-            yield from self._connect()
+            yield from self._try_to_connect()
         yield from self._lease.open(self.remote)
         if self.memory and self.memory.lease != self._lease.id:
             self.remember(lease=self._lease.id)
 
+    def _try_to_connect(self) -> Steps[None]:
+        # Whoever is interrupted here leaves a daemon that has to be told to go.
+        self._wanted = True
+        try:
+            yield from self._connect()
+        except Refused:
+            self._wanted = self.memory is not None
+            raise
+
     def _connect(self) -> Steps[None]:
-        state_dir = self._place.options.state_dir or daemon.default_state_dir()
+        chosen = self._place.options.state_dir
+        state_dir = chosen or (yield self.remote.do(daemon.default_state_dir))
         address = yield self.remote.do(lambda: daemon.find(state_dir))
         if address:
             self._place.events.say("daemon", f"using the daemon that runs, process {address.pid}")
@@ -124,23 +134,24 @@ class JobVMs:
 
     # -- clean-up
 
-    def _patiently(self, work: Any) -> Steps[Ending]:
-        for left in reversed(range(TRIES)):
+    def _patiently(self, work: Callable[[], Steps[Ending]]) -> Steps[Ending]:
+        trouble = ""
+        for _ in range(TRIES):
             try:
                 yield from self.open()
                 ending: Ending = yield from work()
                 return ending
             except Refused as refusal:
+                trouble = str(refusal)
                 if refusal.code == Code.NOT_RUNNING:
                     self.disconnected()
-                if not left:
-                    return Ending(VM_FAILED, self._what_remains(refusal))
             yield RETRY
-        raise AssertionError("unreachable")
+        return Ending(VM_FAILED, self._what_remains(trouble))
 
-    def _what_remains(self, refusal: Refused) -> str:
+    def _what_remains(self, trouble: str) -> str:
         names = ", ".join(self.name(label) for label in (self.memory or Memory()).labels)
-        return f"the VMs could not be put away or removed ({refusal}); `vmcontroller rm` removes {names}"
+        remedy = f"; `vmcontroller rm` removes {names}" if names else ""
+        return f"the VMs could not be put away or removed: {trouble}{remedy}"
 
     def _save(self) -> Steps[Ending]:
         for name in (yield from self._existing()):

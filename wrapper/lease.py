@@ -23,6 +23,7 @@ class Lease:
         self._clock = clock
         self._keeper = Remote(ring)
         self._renewal: Future[Any] | None = None
+        self._renewed = ""
         self._due = 0.0
         #: What the daemon calls it; a successor takes up the one that its predecessor held.
         self.id = ""
@@ -43,17 +44,16 @@ class Lease:
                     raise
         self.id = yield remote.call("openLease", self._holder, SECONDS)
 
-    def keep(self) -> bool:
-        """Renew it when that is due. False when it turns out to have ended."""
+    def keep(self) -> None:
+        """Renew it when that is due. Once it turns out to have run out, ``id`` is empty."""
         if self._renewal and self._renewal.done():
             error, self._renewal = self._renewal.exception(), None
-            if isinstance(error, Refused) and error.code == Code.UNKNOWN_LEASE:
+            if isinstance(error, Refused) and error.code == Code.UNKNOWN_LEASE and self._renewed == self.id:
                 self.id = ""
-                return False
-        if self.id and not self._renewal and self._clock() >= self._due:
+        if self.id and self._keeper.client and not self._renewal and self._clock() >= self._due:
             self._due = self._clock() + INTERVAL
+            self._renewed = self.id
             self._renewal = self._keeper.call("renewLease", self.id)
-        return True
 
     def close(self, remote: Remote) -> Steps[None]:
         """End it, now that there is nothing left to keep."""

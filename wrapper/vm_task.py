@@ -142,10 +142,7 @@ class VMTask:
         self._stop = self._stop or how
 
     def hurry(self) -> None:
-        """Do not wait for the call that is under way."""
-        if self._stop and not self.ending:
-            self._errand.hurry()
-            self._let_go()
+        """Nothing here has any grace: who removes the VM cuts its power."""
 
     def _let_go(self) -> None:
         if self._stop is Stop.QUIT and self._memory.task == self._index:
@@ -333,7 +330,8 @@ class VMTask:
         if not (restored and restored.programs):
             carried = restored.mark.cpu if restored else 0.0
             self._outputs.start_at(sizes)
-            self._vms.remember(attempt=memory.attempt + 1, base=sizes, sizes=sizes, carried=carried)
+            marks = memory.marks if restored else ()
+            self._vms.remember(attempt=memory.attempt + 1, base=sizes, sizes=sizes, carried=carried, marks=marks)
         self._place.events.say("lost", f"{self._task.program} was lost ({why}); it {where}")
         return None
 

@@ -152,6 +152,15 @@ def test_an_archive_that_is_none(slot: Slot) -> None:
     assert "wrong" not in files(slot)
 
 
+def test_a_daemon_that_cannot_be_had(slot: Slot) -> None:
+    """Exit code 3 with the reason, at once."""
+    slot.job("<task><virtualmachine>vm</virtualmachine><application>sh</application></task>")
+    result = slot.run(VMCONTROLLER_STATE_DIR="/dev/null/state")
+    assert result.code == 3
+    assert "/dev/null/state" in result.err
+    assert "could not be put away" not in result.stderr_txt
+
+
 # -- signals and the lock
 
 
