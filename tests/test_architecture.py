@@ -16,15 +16,17 @@ OURS = ("vmcontroller", "vmcontroller_guest", "wrapper", "job_xml")
 #: The host daemon from the bottom to the top. A part imports parts of lower layers, none of its own or higher ones.
 LAYERS = (
     "errors wire machine",
-    "interfaces commands guests sessions outputs waiters repeats channel threads chirpkeys config statedir client logfile",
+    "interfaces commands guests sessions outputs waiters repeats channel threads chirpkeys config statedir client"
+    " logfile",
     "ledger stdin",
-    "leases intake feeding reconciliation results transfers",
+    "access leases intake feeding reconciliation results transfers",
     "controller",
     "machines rpc chirp",
     "transfer",
     "api",
     # Sockets and hypervisors are given to the parts below, which therefore cannot know them.
-    "hypervisors broker door messaging post",
+    "hypervisors broker door messaging post relay",
+    "brokers",
     "service",
     "daemon",
     "cli",
@@ -39,6 +41,7 @@ CONFINED = {
     "vmcontroller.broker": "vmcontroller.wire",
     "vmcontroller.messaging": "vmcontroller.wire vmcontroller.errors",
     "vmcontroller.door": "vmcontroller.wire vmcontroller.machine",
+    "vmcontroller.relay": "",
     "vmcontroller.channel": "vmcontroller.wire",
     "vmcontroller.threads": "",
     # channel and threads carry Chirp at both ends; neither knows the host.

@@ -8,24 +8,24 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint
+from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocol
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from vmcontroller import __version__, chirpkeys
+from vmcontroller import __version__, access, chirpkeys
 from vmcontroller.api import Api
 from vmcontroller.api.commands import CommandMethods
 from vmcontroller.api.daemon import DaemonMethods
 from vmcontroller.api.files import FileMethods
 from vmcontroller.api.machines import MachineMethods
-from vmcontroller.broker import Broker
+from vmcontroller.brokers import LOOPBACK, broker_in_use
 from vmcontroller.config import Config
 from vmcontroller.controller import Controller
 from vmcontroller.door import Doors
-from vmcontroller.errors import BadConfiguration, BrokerFailed, PortTaken
+from vmcontroller.errors import BrokerFailed, PortTaken
 from vmcontroller.hypervisors import load
 from vmcontroller.leases import Leases
 from vmcontroller.ledger import Ledger
@@ -38,15 +38,11 @@ from vmcontroller.results import Results
 from vmcontroller.rpc import RpcSite
 from vmcontroller.statedir import StateDirectory
 from vmcontroller.transfers import Transfers
-from vmcontroller.wire.destinations import GuestDestinations, host_reads, host_writes
-from vmcontroller.wire.keys import passcode
+from vmcontroller.wire.destinations import host_reads
 from vmcontroller.wire.words import Who
 
-LOOPBACK = "127.0.0.1"
-#: The daemon's own login at the embedded broker: no VM can have it, ids are in lower case.
-HOST_LOGIN = "HOST"
 #: Seconds that the broker has to let the daemon in.
-BROKER_PATIENCE = 30.0
+BROKER_PATIENCE = 5.0
 #: Seconds in which somebody must open a lease with a daemon that lives while it is leased.
 FIRST_LEASE_PATIENCE = 60.0
 
@@ -76,8 +72,8 @@ class Daemon:
         self._post = Post(self.id, self._group_of)
         self._controller = Controller(reactor, wall, self._ledger, self._outputs, self._post, grace=config.guests.grace)
         self._post.hear = self._controller.heard
-        self._broker = Broker(reactor)
-        self._doors = Doors(reactor, self._secret_of, self._guest_address, self._open_broker)
+        self._broker = broker_in_use(reactor, self.id, config.broker, self._listen)
+        self._doors = Doors(reactor, self._secret_of, self._guest_address, self._broker.connection)
         self._hypervisor = load(config.hypervisor)(reactor, state.path, self.id)
         self._machines = Machines(
             self._hypervisor,
@@ -86,7 +82,7 @@ class Daemon:
             self._doors,
             make_key=self._make_key,
             admit=self._admit,
-            dismiss=self._broker.forbid,
+            dismiss=self._broker.dismiss,
             seed={"daemon": self.id, "beaconInterval": config.guests.beacon_interval, "broker": ""},
         )
         self._leases = Leases(reactor, self._ledger, self._save, self._last_lease_gone)
@@ -94,6 +90,7 @@ class Daemon:
         self._expiry = LoopingCall(self._controller.expire)
         self._expiry.clock = reactor
         self._messenger: Messenger | None = None
+        self._why_down = "the broker does not answer"
 
     # -- what the parts need of each other
 
@@ -116,16 +113,9 @@ class Daemon:
         return key.private, key.public
 
     def _admit(self, vm: str) -> None:
-        """Let a guest use its own three destinations, and no other."""
         guest = self._ledger.guest(vm)
         assert guest is not None
-        its = GuestDestinations(self.id, guest.group, vm)
-        self._broker.allow(vm, passcode(guest.secret), read=(its.inbox, its.everybody), write=(its.outbox,))
-
-    def _open_broker(self) -> IProtocol:
-        connection = self._broker.factory.buildProtocol(None)
-        assert connection is not None
-        return connection
+        self._broker.admit(access.of_guest(self.id, guest))
 
     async def _save(self, vm: str) -> None:
         machine = await self._machines.find(vm)
@@ -155,25 +145,19 @@ class Daemon:
         return address
 
     async def _connect_broker(self) -> None:
-        settings = self._config.broker
-        if settings.url != "embedded":
-            raise BadConfiguration(f"broker.url is {settings.url!r}; only 'embedded' is served yet")
-        secret = secrets.token_hex(32)
-        self._broker.allow(
-            HOST_LOGIN, secret, read=(host_reads(self.id),), write=(host_writes(self.id),), flow_control=False
-        )
-        port = await self._listen(settings.port, self._broker.factory, "broker.port")
+        """Log in, and be it at the second try: a broker may be starting, too. BrokerFailed, PortTaken."""
+        way = await self._broker.open()
         up: Deferred[None] = Deferred()
         self._messenger = Messenger(
             self._reactor,
-            HostnameEndpoint(self._reactor, LOOPBACK, port),
-            HOST_LOGIN,
-            secret,
-            "/",
+            way.endpoint,
+            way.login,
+            way.passcode,
+            way.vhost,
             [host_reads(self.id)],
             on_up=lambda: self._broker_up(up),
             on_message=self._post.arrived,
-            on_down=lambda reason: self.log.warn("the broker is gone: {reason}", reason=reason),
+            on_down=self._broker_down,
         )
         self._post.sender = self._messenger
         self._messenger.startService()
@@ -181,13 +165,18 @@ class Daemon:
         try:
             await up
         except TimeoutError:
-            raise BrokerFailed(f"the broker did not let the daemon in within {BROKER_PATIENCE:g} s") from None
+            where = self._config.broker.url
+            raise BrokerFailed(f"broker.url {where}: {self._why_down} (for {BROKER_PATIENCE:g} s)") from None
 
     def _broker_up(self, first: Deferred[None]) -> None:
         if not first.called:
             first.callback(None)
         for group in {guest.group for guest in self._ledger.guests()}:
             self._post.say_all(group, Who())
+
+    def _broker_down(self, reason: str) -> None:
+        self._why_down = reason
+        self.log.warn("no broker: {reason}", reason=reason)
 
     async def _serve(self) -> dict[str, Any]:
         secret = secrets.token_urlsafe(24)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 
-from vmcontroller import __version__
+from vmcontroller import __version__, access
 from vmcontroller.controller import Controller
 from vmcontroller.leases import Leases
 from vmcontroller.ledger import Ledger
@@ -70,6 +71,14 @@ class DaemonMethods:
             "cmds": len({part.cmd_id for part in self._ledger.open_parts()}),
             "leases": self._leases.count(),
         }
+
+    def getBrokerRules(self) -> list:
+        """What each VM must be let do at an external broker, and nothing else: [{login, passcode, read, write}].
+
+        ``read`` are the destinations that it subscribes to, ``write`` those that it sends to, as in STOMP. A broker's
+        operator turns them into its own rules whenever a VM was made or removed (docs/how-to/external-broker.md).
+        """
+        return [asdict(access.of_guest(self._facts["id"], guest)) for guest in self._ledger.guests()]
 
     def stopDaemon(self, saveVMs: bool = True) -> bool:
         """Stop the daemon. VMs that run are saved, or, with ``saveVMs`` false, left running for the next one."""

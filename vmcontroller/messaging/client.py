@@ -5,6 +5,7 @@ It does not know how the connection came about, and no word that is said on it.
 
 from __future__ import annotations
 
+import secrets
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ class StompClient(Protocol):
         self._owner = owner
         self._parser = Parser()
         self._subscriptions = 0
+        self._run = secrets.token_hex(8)
         self._unconfirmed: set[str] = set()
         self._pulse = Pulse(BEATS, HeartBeats(), clock.seconds())
         self._timer: IDelayedCall | None = None
@@ -129,7 +131,10 @@ class StompClient(Protocol):
         self._subscriptions += 1
         number = str(self._subscriptions)
         self._unconfirmed.add(number)
-        self._say(Frame("SUBSCRIBE", {"id": number, "destination": destination, "ack": "auto", "receipt": number}))
+        headers = {"id": number, "destination": destination, "ack": "auto", "receipt": number}
+        # RabbitMQ holds clients to rules by the names of their queues; other brokers take no notice of these two.
+        queue = {"x-queue-name": f"{self._account.login}.{self._run}.{number}", "auto-delete": "true"}
+        self._say(Frame("SUBSCRIBE", headers | queue))
 
     def leave(self) -> None:
         """Say good-bye: the connection ends when the broker has taken all that was sent, at most FAREWELL later."""
