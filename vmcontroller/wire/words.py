@@ -210,8 +210,8 @@ class CmdRun(Word):
     """Host → guest, or → all of a group: run this. Repeated until CMD_ACCEPTED.
 
     ``audience`` are the ids that it is meant for: a guest that is not among them ignores it. A guest whose
-    own session is larger than ``session`` joined later and ignores it too. ``env`` is laid over the agent's
-    own environment; ``path`` is the working directory ("" is the served directory).
+    own session is larger than ``session`` joined later and ignores it too. ``env`` is laid over a
+    small environment (PATH, HOME, LANG); ``path`` is the working directory ("" is the served directory).
     """
 
     WORD = "CMD_RUN"
