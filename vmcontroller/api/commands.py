@@ -52,8 +52,8 @@ class CommandMethods:
         """Run a program in one VM, or in all that match a pattern ("worker-*"). Returns the command's id at once.
 
         ``env`` is laid over a small environment (PATH, HOME, LANG), ``path`` is the working directory (default: the
-        directory that files are put into), ``fileForStdin`` a file in the guest. Options: cmdId (the same id and arguments
-        again give the same command), group (of a pattern, default "default"), limits (a struct of seconds, cpuSeconds,
+        directory that files are put into), ``fileForStdin`` a file in the guest. Options: cmdId (the same id and
+        arguments again give the same command), group (of a pattern, default "default"), limits (a struct of seconds, cpuSeconds,
         memoryBytes, outputBytes, orphans), replay (run again after the VM was restored to a moment before the
         command), stdin ("stream", to be written by writeStdin, or the input itself).
         """
