@@ -53,9 +53,9 @@ class CommandMethods:
 
         ``env`` is laid over a small environment (PATH, HOME, LANG), ``path`` is the working directory (default: the
         directory that files are put into), ``fileForStdin`` a file in the guest. Options: cmdId (the same id and
-        arguments again give the same command), group (of a pattern, default "default"), limits (a struct of seconds, cpuSeconds,
-        memoryBytes, outputBytes, orphans), replay (run again after the VM was restored to a moment before the
-        command), stdin ("stream", to be written by writeStdin, or the input itself).
+        arguments again give the same command), group (of a pattern, default "default"), limits (a struct of seconds,
+        cpuSeconds, memoryBytes, outputBytes, orphans), replay (run again after the VM was restored to a moment before
+        the command), stdin ("stream", to be written by writeStdin, or the input itself).
         """
         unknown = set(options) - set(_OPTIONS)
         if unknown:
