@@ -142,6 +142,13 @@ class _BoundedRequest(Request):
         if not self._refused:
             super().handleContentChunk(data)
 
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Go on at once; twisted.web would look for a form in the body first, for a tenth of the time of a call."""
+        self.content.seek(0)  # type: ignore[union-attr]
+        self.method, self.uri, self.clientproto = command, path, version
+        self.path, self.args = path.partition(b"?")[0], {}
+        self.process()
+
     def _refuse(self) -> None:
         if not self._refused:
             self._refused = True

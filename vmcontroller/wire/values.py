@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from vmcontroller.wire.fields import (
@@ -16,7 +16,7 @@ from vmcontroller.wire.fields import (
     build,
     decode_octets,
     one_of,
-    wire_name,
+    slots_of,
 )
 
 #: At most this many octets of a stream travel in one CMD_OUTPUT or CMD_STDIN, or inside CMD_RESULTS.
@@ -117,7 +117,7 @@ def stdin_of(values: Mapping[str, Any]) -> Stdin:
 
 
 def _whole_record(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    unknown = set(values) - {wire_name(f) for f in fields(kind)}
+    unknown = set(values) - {slot.wire for slot in slots_of(kind)}
     if unknown:
         raise ValueError(f"{kind.__name__.lower()} has no field {', '.join(sorted(unknown))}")
     return build(kind, values)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from vmcontroller.wire.fields import (
@@ -36,8 +36,8 @@ from vmcontroller.wire.fields import (
     one_of,
     plain,
     record,
+    slots_of,
     to_header,
-    wire_name,
 )
 from vmcontroller.wire.values import (
     CHUNK,
@@ -330,14 +330,14 @@ def say(word: Word) -> tuple[dict[str, str], bytes]:
     headers = {"word": word.WORD}
     said: dict[str, Any] = {}
     raw: bytes | None = None
-    for f in fields(type(word)):
-        value = getattr(word, f.name)
-        if "header" in f.metadata:
-            headers[f.metadata["header"]] = to_header(value)
-        elif "octets" in f.metadata:
+    for slot in slots_of(type(word)):
+        value = getattr(word, slot.name)
+        if slot.header:
+            headers[slot.wire] = to_header(value)
+        elif slot.octets:
             raw = value
         else:
-            said[wire_name(f)] = plain(value)
+            said[slot.wire] = plain(value)
     if raw is None:
         raw = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape")
     return headers, raw
@@ -374,13 +374,14 @@ def session_of(headers: Mapping[str, str]) -> int:
 
 def _said(kind: type[Word], headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """What a frame gives for each field, by the field's name on the wire, still to be checked."""
-    raw = next((f for f in fields(kind) if "octets" in f.metadata), None)
-    values = {wire_name(raw): body} if raw else _object(body)
-    for f in fields(kind):
-        if "header" in f.metadata:
-            values.pop(wire_name(f), None)
-            if wire_name(f) in headers:
-                values[wire_name(f)] = from_header(f, headers[wire_name(f)])
+    slots = slots_of(kind)
+    raw = next((slot for slot in slots if slot.octets), None)
+    values = {raw.wire: body} if raw else _object(body)
+    for slot in slots:
+        if slot.header:
+            values.pop(slot.wire, None)
+            if slot.wire in headers:
+                values[slot.wire] = from_header(slot, headers[slot.wire])
     return values
 
 
