@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, TimeoutError
@@ -26,6 +28,7 @@ from vmcontroller.repeats import Repeats
 from vmcontroller.sessions import Offer, Sessions
 from vmcontroller.waiters import Waiters
 from vmcontroller.wire import keys, words
+from vmcontroller.wire.fields import as_cmd_id
 from vmcontroller.wire.words import Word
 
 #: Seconds after which WHO is repeated.
@@ -157,7 +160,6 @@ class Controller:
         self._repeats.stop((vm, "run", word.cmd_id))
         if part is not None and part.state is State.SENT:
             self._ledger.accepted(word.cmd_id, vm)
-            self.waiters.notify(("cmd", word.cmd_id))
 
     def _heard_ack(self, vm: str, word: words.CmdAck) -> None:
         if word.of == "signal":
@@ -178,7 +180,7 @@ class Controller:
         for cmd_id in judgement.ended:
             self._ended(cmd_id, vm)
         for cmd_id in judgement.send:
-            self._send(cmd_id, vm)
+            self._repeats.start((vm, "run", cmd_id), partial(self._send, cmd_id, vm))
         for signal_id, cmd_id, signal in self._ledger.signals(vm):
             self._send_signal(vm, signal_id, cmd_id, signal)
         for part in self._ledger.open_parts(vm):
@@ -238,30 +240,30 @@ class Controller:
         """
         known = self._ledger.command(cmd_id)
         if known is None:
-            _check(cmd_id, request)
+            word = _checked_word(cmd_id, request)
             self._ledger.add_command(cmd_id, self._wall(), request, audience)
-            self._broadcast(cmd_id, request, audience)
+            self._broadcast(word, request.group, audience)
         elif known.request != request:
             raise CommandConflict(f"{cmd_id} stands for another command already; choose another cmdId")
         return cmd_id
 
-    def _broadcast(self, cmd_id: str, request: Request, audience: Mapping[str, str]) -> None:
+    def _broadcast(self, word: words.CmdRun, group: str, audience: Mapping[str, str]) -> None:
         """One message for all who are ready to take it; whoever is not gets its own when it joins."""
         ready = [vm for vm in audience if self.guests.get(vm) and not self._sessions_of(vm).offers]
         if len(ready) == 1:
-            self._send(cmd_id, ready[0])
+            self._say_run(word, ready[0])
         elif ready:
             session = max(self._sessions_of(vm).confirmed for vm in ready)
-            self._speaker.say_all(request.group, _run_word(cmd_id, request, session, ready))
-            for vm in ready:
-                self._repeats.later((vm, "run", cmd_id), lambda vm=vm: self._say_run(cmd_id, vm))  # type: ignore[misc]
+            self._speaker.say_all(group, replace(word, session=session, audience=tuple(ready)))
+        for vm in ready:
+            again = partial(self._send, word.cmd_id, vm)
+            self._repeats.later((vm, "run", word.cmd_id), again)
 
     def _send(self, cmd_id: str, vm: str) -> None:
-        self._repeats.start((vm, "run", cmd_id), lambda: self._say_run(cmd_id, vm))
+        self._say_run(_run_word(cmd_id, self.command(cmd_id).request), vm)
 
-    def _say_run(self, cmd_id: str, vm: str) -> None:
-        session = self._sessions_of(vm).confirmed
-        self._say(vm, _run_word(cmd_id, self.command(cmd_id).request, session, [vm]))
+    def _say_run(self, word: words.CmdRun, vm: str) -> None:
+        self._say(vm, replace(word, session=self._sessions_of(vm).confirmed, audience=(vm,)))
 
     def command(self, cmd_id: str) -> Command:
         """The command of this id, or UnknownCommand."""
@@ -348,19 +350,24 @@ class Controller:
             self._pings.pop((vm, ping_id), None)
 
 
-def _run_word(cmd_id: str, request: Request, session: int, audience: list[str]) -> words.CmdRun:
+def _run_word(cmd_id: str, request: Request) -> words.CmdRun:
+    """The request as a word, in no session and for nobody yet."""
     return words.CmdRun(
-        *(cmd_id, request.cmd, session, tuple(audience), request.args, request.env, request.path),
+        *(cmd_id, request.cmd, 0, (), request.args, request.env, request.path),
         stdin=words.stdin_of(request.stdin),
         limits=words.limits_of(request.limits),
     )
 
 
-def _check(cmd_id: str, request: Request) -> None:
-    """Refuse what could never be said, before it is written down."""
+def _checked_word(cmd_id: str, request: Request) -> words.CmdRun:
+    """The same, unless it could never be said: that is refused before it is written down."""
     try:
-        headers, body = words.say(_run_word(cmd_id, request, 0, []))
-        words.hear(headers, body)
+        as_cmd_id(cmd_id)
+    except ValueError as error:
+        raise BadRequest(f"runCmd: {cmd_id!r} {error}") from None
+    try:
+        word = _run_word(cmd_id, request)
+        _, body = words.say(word)
     except UnicodeEncodeError:
         raise BadRequest("runCmd: a text holds half a surrogate pair, which is no character") from None
     except ValueError as error:
@@ -370,3 +377,4 @@ def _check(cmd_id: str, request: Request) -> None:
             f"runCmd: arguments, environment and input are {len(body)} octets together, {MOST_ASKED} are allowed;"
             " put a file into the VM, or write the input with writeStdin"
         )
+    return word

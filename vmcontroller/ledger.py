@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Request:
 
     def text(self) -> str:
         """The request as JSON, the same for equal requests."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(vars(self), sort_keys=True)
 
     @classmethod
     def read(cls, text: str) -> Request:
@@ -129,10 +129,10 @@ class Ledger:
             self._db.execute("PRAGMA foreign_keys=ON")
             self._db.executescript(SCHEMA)
             self._guests: dict[str, GuestRecord] = {}
+            self._durable = True
         except sqlite3.DatabaseError as error:
-            raise StateDirectoryUnusable(
-                f"{path} is not a usable ledger ({error}); move it away to begin anew"
-            ) from None
+            text = f"{path} is not a usable ledger ({error}); move it away to begin anew"
+            raise StateDirectoryUnusable(text) from None
 
     def close(self) -> None:
         """Close the file; nothing is pending, every method has written already."""
@@ -143,7 +143,9 @@ class Ledger:
         """All or nothing. What is not ``durable`` a power cut may undo: only what would be found out again anyway."""
         cursor = self._db.cursor()
         try:
-            cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            if durable is not self._durable:
+                cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
             cursor.execute("BEGIN IMMEDIATE")
             yield cursor
             cursor.execute("COMMIT")
@@ -390,13 +392,9 @@ class Ledger:
 
 
 def _guest(row: tuple[Any, ...]) -> GuestRecord:
-    values = dict(zip((f.name for f in fields(GuestRecord)), row, strict=True))
-    values["restored"] = bool(values["restored"])
-    return GuestRecord(**values)
+    return replace(GuestRecord(*row), restored=bool(row[-1]))
 
 
 def _part(row: tuple[Any, ...]) -> Part:
-    values = dict(zip((f.name for f in fields(Part)), row, strict=True))
-    values["state"] = State(values["state"])
-    values["result"] = json.loads(values["result"]) if values["result"] else {}
-    return Part(**values)
+    cmd_id, vm, name, state, result = row
+    return Part(cmd_id, vm, name, State(state), json.loads(result) if result else {})

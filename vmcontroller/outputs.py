@@ -32,14 +32,14 @@ class Outputs:
         self._directory = directory
         self._in_thread = in_thread
         self._min_free = min_free
-        self._open: OrderedDict[Path, int] = OrderedDict()
+        self._open: OrderedDict[str, int] = OrderedDict()
 
-    def _path(self, cmd_id: str, vm: str, stream: str) -> Path:
-        return self._directory / cmd_id / (STDIN if stream == STDIN else f"{vm}.{stream}")
+    def _path(self, cmd_id: str, vm: str, stream: str) -> str:
+        return os.path.join(self._directory, cmd_id, STDIN if stream == STDIN else f"{vm}.{stream}")
 
-    def _file(self, path: Path) -> int:
+    def _file(self, path: str) -> int:
         if path not in self._open:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.makedirs(os.path.dirname(path), exist_ok=True, mode=0o700)
             self._open[path] = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
             if len(self._open) > _MAX_OPEN:
                 os.close(self._open.popitem(last=False)[1])
@@ -52,7 +52,7 @@ class Outputs:
         if path in self._open:
             return os.fstat(self._open[path]).st_size
         try:
-            return path.stat().st_size
+            return os.stat(path).st_size
         except FileNotFoundError:
             return 0
 
@@ -95,7 +95,7 @@ class Outputs:
     def read(self, cmd_id: str, vm: str, stream: str, offset: int, length: int) -> bytes:
         """At most ``length`` octets from ``offset`` on; fewer, or none, where the stream is not that long."""
         try:
-            with self._path(cmd_id, vm, stream).open("rb") as file:
+            with open(self._path(cmd_id, vm, stream), "rb") as file:
                 file.seek(offset)
                 return file.read(length)
         except FileNotFoundError:
@@ -119,9 +119,10 @@ class Outputs:
 
     def remove(self, cmd_id: str) -> None:
         """Delete all that a command printed and read."""
-        for path in [path for path in self._open if path.parent.name == cmd_id]:
+        directory = os.path.join(self._directory, cmd_id)
+        for path in [path for path in self._open if os.path.dirname(path) == directory]:
             os.close(self._open.pop(path))
-        shutil.rmtree(self._directory / cmd_id, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
     def close(self) -> None:
         """Close every file."""
@@ -129,7 +130,7 @@ class Outputs:
             os.close(self._open.popitem()[1])
 
 
-def _sync(path: Path) -> None:
+def _sync(path: str) -> None:
     file = os.open(path, os.O_RDWR)
     try:
         getattr(os, "fdatasync", os.fsync)(file)
@@ -137,9 +138,9 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: str) -> str:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return hashlib.sha256().hexdigest()

@@ -292,7 +292,7 @@ class TestRunning:
     @pytest.mark.parametrize(
         ("cmd_id", "request_", "why"),
         [
-            ("../x", {}, "cmd-id is not a command id"),
+            ("../x", {}, "'../x' is not a command id"),
             ("c", {"limits": {"seconds": -1}}, "seconds is negative"),
             ("c", {"limits": {"second": 1}}, "limits has no field second"),
             ("c", {"stdin": {"kind": "pipe"}}, "kind is none of"),

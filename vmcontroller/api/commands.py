@@ -11,7 +11,7 @@ from vmcontroller.api import forms
 from vmcontroller.commands import State
 from vmcontroller.controller import Controller
 from vmcontroller.errors import BadRequest
-from vmcontroller.ledger import Ledger, Request
+from vmcontroller.ledger import Ledger, Part, Request
 from vmcontroller.machines import DEFAULT_GROUP, Machines
 from vmcontroller.results import Results
 from vmcontroller.wire.words import STREAMS
@@ -95,21 +95,31 @@ class CommandMethods:
         destroys nothing.
         With ``timeout`` it waits so many seconds for the end.
         """
-        if timeout > 0:
-            await self.waitForCmd(cmdId, timeout, vm)
-        if not self._ledger.command(cmdId) or self._results.waiting(cmdId, vm):
+        if timeout <= 0 and not self._ledger.command(cmdId):
             return ""
-        parts = self._results.parts(cmdId, vm)
-        if not self._results.waiting(cmdId):
+        parts = await self._parts_in_the_end(cmdId, vm, timeout)
+        if not all(part.ended for part in parts):
+            return ""
+        if not vm or not self._results.waiting(cmdId):
             self._ledger.mark_read(cmdId)
-        if len(parts) == 1 and (vm or not self._is_pattern(cmdId)):
+        if vm or (len(parts) == 1 and self._is_meant(cmdId, parts[0])):
             return self._results.result(parts[0])
         return {part.name: self._results.result(part) for part in parts}
 
-    def _is_pattern(self, cmd_id: str) -> bool:
-        """It was asked for by a pattern, even if only one VM matched."""
-        parts = self._results.parts(cmd_id)
-        return self._controller.command(cmd_id).request.to not in (parts[0].name, parts[0].vm)
+    async def _parts_in_the_end(self, cmd_id: str, vm: str, timeout: float) -> list[Part]:
+        """The parts of a command, or the one at ``vm``, when they have ended or the time is up."""
+        parts: list[Part] = []
+
+        def ended() -> bool:
+            parts[:] = self._results.parts(cmd_id, vm)
+            return all(part.ended for part in parts)
+
+        await self._controller.waiters.until(("cmd", cmd_id), ended, timeout)
+        return parts
+
+    def _is_meant(self, cmd_id: str, part: Part) -> bool:
+        """The VM was named, and is not the only one that matches a pattern."""
+        return self._controller.command(cmd_id).request.to in (part.name, part.vm)
 
     async def waitForCmd(self, cmdId: str, timeout: float, vm: str = "") -> dict:
         """Wait until a command has ended (everywhere, or at ``vm``), at most ``timeout`` seconds.
@@ -118,10 +128,7 @@ class CommandMethods:
         there: what became of the command it tells when it runs again. getCmdDetails says which of them are alive, and
         removeVM, or a restored snapshot, gives the command an outcome.
         """
-        self._results.parts(cmdId, vm)
-        done = lambda: not self._results.waiting(cmdId, vm)  # noqa: E731
-        await self._controller.waiters.until(("cmd", cmdId), done, timeout)
-        waiting = self._results.waiting(cmdId, vm)
+        waiting = [part.name for part in await self._parts_in_the_end(cmdId, vm, timeout) if not part.ended]
         return {"finished": not waiting, "waiting": waiting}
 
     def getCmdOutput(self, cmdId: str, stream: str, offset: int, length: int, vm: str = "") -> Any:

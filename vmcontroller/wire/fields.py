@@ -31,6 +31,8 @@ def as_text(value: Any) -> str:
     """Any text that can be written as UTF-8; octets that are none travel as Python's surrogate escapes."""
     if not isinstance(value, str):
         raise ValueError("is not text")
+    if value.isascii():
+        return value
     try:
         value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -126,12 +126,17 @@ def encode(frame: stomper.Frame, version: Version) -> bytes:
 
 def encode_headers(headers: Mapping[str, str], version: Version) -> bytes:
     """The header lines, escaped; content-length is left out, for whoever knows the body to add it."""
-    names, values = _NAMES[version], _VALUES[version]
-    return "".join(
-        f"{name.translate(names)}:{value.translate(values)}\n"
-        for name, value in headers.items()
-        if name != "content-length"
-    ).encode()
+    said = [(name, value) for name, value in headers.items() if name != "content-length"]
+    text = "".join([f"{name}:{value}\n" for name, value in said])
+    if not _is_plain(text, len(said)):
+        names, values = _NAMES[version], _VALUES[version]
+        text = "".join([f"{name.translate(names)}:{value.translate(values)}\n" for name, value in said])
+    return text.encode()
+
+
+def _is_plain(text: str, lines: int) -> bool:
+    """Nothing in these lines needs an escape, as mostly: each has one colon and one line feed, at their places."""
+    return text.count(":") == text.count("\n") == lines and "\\" not in text and "\r" not in text
 
 
 def _plain(headers: Mapping[str, str]) -> bytes:

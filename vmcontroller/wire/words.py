@@ -324,6 +324,8 @@ WORDS.update(dict.fromkeys(CmdResults.ALIASES, CmdResults))
 
 # -- saying and hearing
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def say(word: Word) -> tuple[dict[str, str], bytes]:
     """The headers and the body of a word. ValueError when a header would grow past 4 KiB."""
@@ -339,7 +341,7 @@ def say(word: Word) -> tuple[dict[str, str], bytes]:
         else:
             said[slot.wire] = plain(value)
     if raw is None:
-        raw = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape")
+        raw = _JSON.encode(said).encode("utf-8", "surrogateescape")
     return headers, raw
 
 
