@@ -18,7 +18,8 @@ LAYERS = (
     "errors wire machine",
     "interfaces commands guests sessions outputs waiters repeats channel threads chirpkeys config statedir client"
     " logfile",
-    "ledger stdin",
+    "stdin records",
+    "ledger",
     "access leases intake feeding reconciliation results transfers",
     "controller",
     "machines rpc chirp",

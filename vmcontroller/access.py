@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vmcontroller.ledger import GuestRecord
+from vmcontroller.records import GuestRecord
 from vmcontroller.wire.destinations import GuestDestinations
 from vmcontroller.wire.keys import passcode
 

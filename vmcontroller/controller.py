@@ -21,9 +21,10 @@ from vmcontroller.errors import BadRequest, CommandConflict, CommandEnded, DiskF
 from vmcontroller.feeding import Feeder
 from vmcontroller.guests import Guests
 from vmcontroller.intake import Intake
-from vmcontroller.ledger import Command, Ledger, Part, Request
+from vmcontroller.ledger import Ledger
 from vmcontroller.outputs import STDIN, Outputs
 from vmcontroller.reconciliation import judge, verdicts
+from vmcontroller.records import Command, Part, Request
 from vmcontroller.repeats import Repeats
 from vmcontroller.sessions import Offer, Sessions
 from vmcontroller.waiters import Waiters

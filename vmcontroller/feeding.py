@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from vmcontroller.errors import BadRequest, CommandEnded
 from vmcontroller.guests import Guests
-from vmcontroller.ledger import Command, Ledger
+from vmcontroller.ledger import Ledger
 from vmcontroller.outputs import STDIN, Outputs
+from vmcontroller.records import Command
 from vmcontroller.repeats import Repeats
 from vmcontroller.stdin import StdinPump
 from vmcontroller.waiters import Waiters

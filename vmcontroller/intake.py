@@ -15,8 +15,9 @@ from twisted.logger import Logger
 
 from vmcontroller.commands import Event, State, after
 from vmcontroller.errors import DiskFull
-from vmcontroller.ledger import Ledger, Part
+from vmcontroller.ledger import Ledger
 from vmcontroller.outputs import Outputs
+from vmcontroller.records import Part
 from vmcontroller.wire.words import STREAMS, CmdAck, CmdOutput, CmdResults, Word
 
 

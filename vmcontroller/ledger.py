@@ -10,12 +10,13 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vmcontroller.commands import OPEN, OUTCOMES, State
+from vmcontroller.commands import OPEN, State
 from vmcontroller.errors import DiskFull, StateDirectoryUnusable
+from vmcontroller.records import Command, GuestRecord, Move, Part, Request
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -43,75 +44,6 @@ CREATE TABLE IF NOT EXISTS leases (lease TEXT PRIMARY KEY, holder TEXT NOT NULL,
 CREATE TABLE IF NOT EXISTS leased (vm TEXT PRIMARY KEY, lease TEXT NOT NULL);
 """
 
-
-@dataclass(frozen=True)
-class Request:
-    """What the caller of runCmd asked for. ``limits`` and ``stdin`` in the form of the words' JSON."""
-
-    to: str
-    cmd: str
-    args: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    path: str = ""
-    stdin: Mapping[str, Any] = field(default_factory=dict)
-    limits: Mapping[str, Any] = field(default_factory=dict)
-    group: str = ""
-    replay: bool = False
-
-    def text(self) -> str:
-        """The request as JSON, the same for equal requests."""
-        return json.dumps(vars(self), sort_keys=True)
-
-    @classmethod
-    def read(cls, text: str) -> Request:
-        """The request from its JSON."""
-        values = json.loads(text)
-        return cls(**{**values, "args": tuple(values["args"])})
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command as it was asked. ``asked`` is in seconds since the epoch."""
-
-    cmd_id: str
-    asked: float
-    request: Request
-    read: bool
-    stdin_closed: bool
-
-
-@dataclass(frozen=True)
-class Part:
-    """A command at one VM. ``result`` is what CMD_RESULTS said, also while output is still under way."""
-
-    cmd_id: str
-    vm: str
-    name: str
-    state: State
-    result: Mapping[str, Any]
-
-    @property
-    def ended(self) -> bool:
-        """It has an outcome."""
-        return self.state in OUTCOMES
-
-
-@dataclass(frozen=True)
-class GuestRecord:
-    """What the host keeps of a guest. ``restored``: it was restored by the host since it last joined."""
-
-    vm: str
-    name: str
-    group: str
-    secret: str
-    chirp_key: str
-    session: int
-    journal: str
-    restored: bool
-
-
-#: A part's cmd_id, the state that it moves to, and its result, if it has one then.
-Move = tuple[str, State, Mapping[str, Any]]
 
 _GUEST = "vm, name, vm_group, secret, chirp_key, session, journal, restored"
 _PART = "cmd_id, vm, name, state, result"
@@ -237,9 +169,10 @@ class Ledger:
         row = self._one("SELECT cmd_id, asked, request, read, stdin_closed FROM commands WHERE cmd_id=?", cmd_id)
         return None if row is None else Command(row[0], row[1], Request.read(row[2]), bool(row[3]), bool(row[4]))
 
-    def command_ids(self) -> list[str]:
-        """All commands, oldest first."""
-        return [row[0] for row in self._all("SELECT cmd_id FROM commands ORDER BY asked")]
+    def command_ids(self, unfinished: bool = False) -> list[str]:
+        """All commands, or those that have a part without an outcome, oldest first."""
+        where = f"WHERE cmd_id IN (SELECT cmd_id FROM parts WHERE state IN ({_OPEN}))" if unfinished else ""
+        return [row[0] for row in self._all(f"SELECT cmd_id FROM commands {where} ORDER BY asked")]
 
     def finished_unread(self) -> list[str]:
         """Commands of which every part has ended and whose results nobody has read, oldest first."""
@@ -297,6 +230,11 @@ class Ledger:
     def inline(self, cmd_id: str, vm: str, stream: str) -> bytes | None:
         """A stream that came whole inside the result."""
         row = self._one(f"SELECT {stream} FROM parts WHERE cmd_id=? AND vm=?", cmd_id, vm)
+        return None if row is None else row[0]
+
+    def inline_length(self, cmd_id: str, vm: str, stream: str) -> int | None:
+        """The length of such a stream in octets."""
+        row = self._one(f"SELECT length({stream}) FROM parts WHERE cmd_id=? AND vm=?", cmd_id, vm)
         return None if row is None else row[0]
 
     def judge(self, vm: str, session: int, journal: str, moves: Iterable[Move], strangers: Mapping[str, str]) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmcontroller.commands import Deed, Row, Seen, State, reconcile
-from vmcontroller.ledger import Ledger, Move, Part
+from vmcontroller.ledger import Ledger
 from vmcontroller.outputs import Outputs
+from vmcontroller.records import Move, Part
 from vmcontroller.sessions import Offer
 from vmcontroller.wire.words import STREAMS, CommandReport, Verdict
 

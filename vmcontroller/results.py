@@ -8,8 +8,9 @@ from typing import Any
 from vmcontroller.commands import State
 from vmcontroller.errors import NotInAudience, UnknownCommand, UnknownVM
 from vmcontroller.guests import Guests
-from vmcontroller.ledger import Command, Ledger, Part
+from vmcontroller.ledger import Ledger
 from vmcontroller.outputs import Outputs
+from vmcontroller.records import Command, Part
 from vmcontroller.wire.words import RU_FIELDS, STREAMS
 
 #: Octets of each stream that getCmdResults returns; getCmdOutput has the rest.
@@ -58,8 +59,8 @@ class Results:
 
     def stored(self, part: Part, stream: str) -> int:
         """How many octets of a stream are stored."""
-        inline = self._ledger.inline(part.cmd_id, part.vm, stream)
-        return len(inline) if inline is not None else self._outputs.length(part.cmd_id, part.vm, stream)
+        inline = self._ledger.inline_length(part.cmd_id, part.vm, stream)
+        return inline if inline is not None else self._outputs.length(part.cmd_id, part.vm, stream)
 
     def result(self, part: Part) -> dict[str, Any]:
         """The result dictionary of 2009, with what was added since."""

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from vmcontroller import __version__, access, chirpkeys
 from vmcontroller.api import Api
@@ -138,11 +139,14 @@ class Daemon:
         await self._machines.open()
         self._leases.take_up()
         address = await self._serve()
-        self._expiry.start(self._config.guests.grace / 6, now=False)
+        self._expiry.start(self._config.guests.grace / 6, now=False).addErrback(self._expiry_failed)
         if self._config.while_leased:
             self._reactor.callLater(FIRST_LEASE_PATIENCE, self._first_lease_due)
         self._state.announce(address)
         return address
+
+    def _expiry_failed(self, failure: Failure) -> None:
+        self.log.failure("silent guests are no longer noticed", failure)
 
     async def _connect_broker(self) -> None:
         """Log in, and be it at the second try: a broker may be starting, too. BrokerFailed, PortTaken."""

@@ -12,8 +12,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from vmcontroller.controller import Controller
-from vmcontroller.ledger import Ledger, Request
+from vmcontroller.ledger import Ledger
 from vmcontroller.outputs import Outputs
+from vmcontroller.records import Request
 from vmcontroller.wire import words
 from vmcontroller.wire.words import StreamReport, Word
 

@@ -24,8 +24,9 @@ from twisted.internet.task import Clock
 
 from vmcontroller.commands import OUTCOMES, TRUE_OUTCOMES, State
 from vmcontroller.controller import Controller
-from vmcontroller.ledger import Ledger, Request
+from vmcontroller.ledger import Ledger
 from vmcontroller.outputs import Outputs
+from vmcontroller.records import Request
 from vmcontroller.results import Results
 from vmcontroller.wire.words import Word, hear, is_void, say
 from vmcontroller_guest.agent import Agent

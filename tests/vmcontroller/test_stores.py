@@ -15,8 +15,9 @@ from twisted.internet.defer import Deferred, succeed
 
 from vmcontroller.commands import State
 from vmcontroller.errors import AlreadyRunning, DiskFull, StateDirectoryUnusable
-from vmcontroller.ledger import Ledger, Request
+from vmcontroller.ledger import Ledger
 from vmcontroller.outputs import STDIN, Outputs
+from vmcontroller.records import Request
 from vmcontroller.statedir import StateDirectory
 
 REQUEST = Request("vm", "/bin/echo", ("a", "\udcff"), {"K": "V"}, stdin={"kind": "none"})

@@ -11,8 +11,9 @@ from vmcontroller.api import forms
 from vmcontroller.commands import State
 from vmcontroller.controller import Controller
 from vmcontroller.errors import BadRequest
-from vmcontroller.ledger import Ledger, Part, Request
+from vmcontroller.ledger import Ledger
 from vmcontroller.machines import DEFAULT_GROUP, Machines
+from vmcontroller.records import Part, Request
 from vmcontroller.results import Results
 from vmcontroller.wire.words import STREAMS
 
@@ -172,7 +173,8 @@ class CommandMethods:
             raise BadRequest(f"listCmds: {', '.join(sorted(unknown))} is no filter; there are {', '.join(_FILTERS)}")
         if filter.get("state", "sent") not in list(State):
             raise BadRequest(f"listCmds: state must be one of {', '.join(State)}")
-        details = (self._results.details(self._controller.command(cmd_id)) for cmd_id in self._ledger.command_ids())
+        cmd_ids = self._ledger.command_ids(unfinished=not filter.get("finished", True))
+        details = (self._results.details(self._controller.command(cmd_id)) for cmd_id in cmd_ids)
         return [found for found in details if _fits(found, filter)]
 
     # -- what runs
