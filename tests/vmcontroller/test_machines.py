@@ -12,6 +12,7 @@ from zope.interface.verify import verifyObject
 
 from tests.vmcontroller.doubles import Host, result
 from tests.vmcontroller.memory_hypervisor import MemoryHypervisor
+from vmcontroller.api.daemon import DaemonMethods
 from vmcontroller.api.machines import MachineMethods
 from vmcontroller.errors import (
     BadRequest,
@@ -258,6 +259,20 @@ class TestCreate:
         lease = leases.open("me", 30)
         assert result(methods.createVM("a", "", {"lease": lease})) == [True, "a"]
         assert house.ledger.leased(lease) == [result(house.machines.find("a")).id]
+        leases.stop()
+
+    def test_taken_up(self, house: House) -> None:
+        """Who comes after a lease that has run out puts its VMs under one of his own."""
+        leases = Leases(house.clock, house.ledger, house.machines.start, lambda: None)
+        nobody: Any = None
+        methods = DaemonMethods(house.machines, house.controller, house.ledger, leases, {}, nobody, nobody)
+        vm, lease = house.make("a"), methods.openLease("me")
+        assert result(methods.leaseVM(lease, "a")) is True
+        assert house.ledger.leased(lease) == [vm]
+        with pytest.raises(UnknownLease):
+            result(methods.leaseVM("none", "a"))
+        with pytest.raises(UnknownVM):
+            result(methods.leaseVM(lease, "b"))
         leases.stop()
 
 
