@@ -37,15 +37,9 @@ class DaemonMethods:
     def openLease(self, holder: str, seconds: float = 30.0) -> str:
         """Open a lease for ``holder`` (any text) that ends ``seconds`` after its last renewal. Returns its id.
 
-        VMs made with the option lease belong to it, and those of leaseVM; when it ends, those that still run are saved.
+        VMs made with the option lease and those of leaseVM belong to it; when it ends, those that still run are saved.
         """
         return self._leases.open(holder, seconds)
-
-    async def leaseVM(self, leaseId: str, vm: str) -> bool:
-        """Put a VM that there is already under a lease; another lease that it was under no longer counts for it."""
-        machine = await self._machines.find(vm)
-        self._leases.add(leaseId, machine.id)
-        return True
 
     def renewLease(self, leaseId: str) -> bool:
         """Start the lease's time anew; fault 700 when it has run out."""
