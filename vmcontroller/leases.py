@@ -96,16 +96,17 @@ class Leases:
         call = self._ends.pop(lease)
         if cancel:
             call.cancel()
-        errors = [error for vm in self._ledger.leased(lease) if (error := await self._try_to_save(vm))]
+        errors = [error for vm in self._ledger.leased(lease) if (error := await self._try_to_save(vm, lease))]
         self._ledger.remove_lease(lease)
         if not self._ends:
             self._none_left()
         if errors:
             raise errors[0]
 
-    async def _try_to_save(self, vm: str) -> Exception | None:
+    async def _try_to_save(self, vm: str, lease: str) -> Exception | None:
         try:
-            await self._save(vm)
+            if vm in self._ledger.leased(lease):  # else somebody has taken it up meanwhile
+                await self._save(vm)
         except Exception as error:
             self.log.error("{vm}, whose lease has ended, could not be saved: {error}", vm=vm, error=error)
             return error

@@ -128,6 +128,17 @@ def test_daemon_starts_again(holder: Holder) -> None:
     holder.leases.renew(lease)
 
 
+def test_taken_up_while_others_are_saved(holder: Holder) -> None:
+    """A VM that a new holder has put under a lease of his own is left to him."""
+    lease = holder.open(30, "a", "b")
+    holder.slow = Deferred()
+    closing = ensureDeferred(holder.leases.close(lease))
+    holder.open(30, "b")
+    holder.slow.callback(None)
+    result(closing)
+    assert holder.saved == ["a"]
+
+
 def test_closed_twice_at_once(holder: Holder) -> None:
     """The second finds none."""
     lease = holder.open(30, "a")
