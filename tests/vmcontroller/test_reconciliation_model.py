@@ -297,6 +297,13 @@ class Reconciliation(RuleBasedStateMachine):
         if self.host.ledger.command(cmd_id) is None:
             self.host.controller.run(cmd_id, Request(VM, "/bin/x", replay=replay), {VM: "vm"})
 
+    @precondition(lambda self: self.host.ledger.open_parts(VM))
+    @rule(data=st.data())
+    def signal(self, data: st.DataObject) -> None:
+        """A signal that nobody heeds."""
+        part = data.draw(st.sampled_from(self.host.ledger.open_parts(VM)))
+        self.host.controller.signal(part.cmd_id, 15, [part])
+
     @precondition(lambda self: self.guest.programs.running)
     @rule(data=st.data(), times=st.sampled_from([1, 1, 1, 30_000]))
     def program_prints(self, data: st.DataObject, times: int) -> None:
@@ -394,6 +401,7 @@ class Reconciliation(RuleBasedStateMachine):
             assert part.state in OUTCOMES, f"{cmd_id} stays {part.state}"
         assert self.guest.journal is not None
         assert self.guest.journal.living() == []
+        assert self.host.ledger.signals(VM) == []
         self.outcomes_are_true()
 
 
