@@ -80,10 +80,10 @@ class Site:
         wait_for(lambda: self.lines() >= wanted, "the program said nothing")
 
     def agent(self) -> psutil.Process:
-        """The agent of the one VM."""
+        """The agent of the one VM: the first of its name, because it forks to run a command."""
         its = str(self.state / "vms" / self.call("getVM", self.vm())["id"])
-        lines = {p: " ".join(p.cmdline()) for p in psutil.process_iter() if _alive(p)}
-        return next(p for p, line in lines.items() if "vmcontroller_guest" in line and its in line)
+        named = [p for p in psutil.process_iter() if "vmcontroller_guest" in (line := _line(p)) and its in line]
+        return min(named, key=psutil.Process.create_time)
 
     def let_go(self) -> None:
         """Put the file there that the program waits for."""
@@ -95,11 +95,11 @@ class Site:
         return [f"{p.pid} {p.cmdline()}" for p in psutil.process_iter() if _environment(p).get("TMPDIR") == mark]
 
 
-def _alive(process: psutil.Process) -> bool:
+def _line(process: psutil.Process) -> str:
     try:
-        return bool(process.cmdline())
+        return " ".join(process.cmdline())
     except psutil.Error:
-        return False
+        return ""
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:
