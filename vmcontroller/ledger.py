@@ -7,6 +7,7 @@ One SQLite file in the state directory. Each method is one transaction that is o
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -55,6 +56,10 @@ class Ledger:
 
     def __init__(self, path: Path | str) -> None:
         try:
+            if path != ":memory:":
+                # It holds every guest's secret. What SQLite lays beside it takes its mode.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+                os.chmod(path, 0o600)
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -62,7 +67,7 @@ class Ledger:
             self._db.executescript(SCHEMA)
             self._guests: dict[str, GuestRecord] = {}
             self._durable = True
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             text = f"{path} is not a usable ledger ({error}); move it away to begin anew"
             raise StateDirectoryUnusable(text) from None
 
