@@ -13,9 +13,6 @@ from typing import Any, TextIO
 
 from wrapper.messages import printable
 
-#: The phases in the order in which a VM task meets them; ``progress`` comes many times.
-PHASES = ("daemon", "create", "start", "hello", "copyIn", "run", "progress", "copyOut", "cleanUp", "done")
-
 
 class Events:
     """Hands each event on. ``stream`` takes JSON, ``console`` text, or is None; ``log`` all but progress."""

@@ -17,7 +17,6 @@ class Code(IntEnum):
 
     BAD_REQUEST = 100
     UNKNOWN_VM = 200
-    VM_EXISTS = 201
     BAD_STATE = 202
     GUEST_SILENT = 203
     UNKNOWN_COMMAND = 300
