@@ -323,6 +323,8 @@ def test_a_daemon_that_cannot_be_asked_is_ended(
     monkeypatch.setattr(clearing, "LEAVE_SECONDS", 0.05)
     if address is not None:
         (tmp_path / "daemon.json").write_text(address)
-    with subprocess.Popen([*SLEEPER, str(tmp_path)], stdout=subprocess.DEVNULL) as deaf:
+    with subprocess.Popen([*SLEEPER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as deaf:
+        assert deaf.stdout
+        deaf.stdout.readline()
         clearing.end_all(tmp_path, tmp_path)
     assert deaf.returncode == -signal.SIGTERM

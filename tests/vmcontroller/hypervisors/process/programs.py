@@ -24,11 +24,14 @@ if os.fork(): os._exit(0)
 DISOWNER = f"""
 subprocess.run([sys.executable, "-c", "import os, signal; {SITTER}"], env={{}})
 """
-#: Starts processes that start processes, each in a session of its own, as fast as it can.
+#: Starts processes that start processes, each in a session of its own, as fast as it can. It ends by itself,
+#: so that a test that fails leaves no storm behind.
 STORM = """
+import time
 print(os.getpid(), flush=True)
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-while True:
+end = time.monotonic() + 20
+while time.monotonic() < end:
     if os.fork() == 0:
         os.setsid()
         os.fork()
