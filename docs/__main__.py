@@ -54,6 +54,39 @@ the daemon's own. `vm` is a VM's name or id. Every fault has [a code of its own]
 Text that XML cannot hold (control characters, carriage returns, what is not UTF-8) travels as `base64`, integers past
 32 bits as `<i8>`; there is no nil, "" stands for nothing. Where 2009 and 2010 had different names, both work.
 
+A method that returns `True` has nothing else to tell: what its text says has happened, or, for `shutdown`, `reset`,
+`signalCmd` and `killForeignCmd`, has been asked for and is not forgotten. What cannot be done is a fault, and `False`
+is returned by `waitForVM` alone, when its time was up.
+
+An integer may come as `<int>`, `<i8>` or a `double` that is whole: Python's `xmlrpc.client` refuses integers past
+32 bits, so send an offset past 2 GiB as `3e9`. Where an integer is wanted, a double with a fraction is fault -32602.
+
+## Units
+
+Times are seconds, as doubles; moments are seconds since the epoch, of the host's clock (`timestamp`, `taken`) or of the
+guest's (`started`). Sizes, lengths and offsets are octets; memoryMB counts MiB.
+
+`limits`, where 0 is no limit: seconds of wall time, after which the command is ended (outcome `timedOut`), and in which
+time that the VM stands still is not counted; cpuSeconds of processor time of each process, memoryBytes of its address
+space, outputBytes of each stream. orphans, `kill` or `leave`, says what becomes of processes that outlive the command.
+
+`left` counts the processes that outlived the command: they have been ended or, with orphans `leave`, run on.
+
+`resources` are the fields of getrusage(2), those of all processes of the command together. While it runs, what /proc
+does not tell is missing, and `processes` says how many there are.
+
+| field | unit |
+|---|---|
+| ru_utime, ru_stime | seconds of processor time, of the program and of the kernel for it |
+| ru_maxrss | KiB that the largest process had at its largest, never the sum. See below |
+| ru_minflt, ru_majflt | page faults without and with a read from disk |
+| ru_inblock, ru_oublock | reads and writes of disk, in blocks of 512 octets |
+| ru_nvcsw, ru_nivcsw | times that it gave the processor up, and that it was taken away |
+| the others | always 0 on Linux |
+
+ru_maxrss of a command that has ended is never less than what the agent itself holds, some 30,000: a process begins in
+its parent's memory, and Linux counts that. Only a larger figure says something of the command.
+
 The forms of 2009 are taken: `env` as the text `'{}'`, `path` as the text `'None'`, `args` as a list, a tuple's text or
 one string."""
 

@@ -95,3 +95,12 @@ def test_no_stdin(file: str, option: Any) -> None:
     """Two at once, or neither text nor octets."""
     with pytest.raises(BadRequest, match="runCmd: "):
         forms.stdin(file, option)
+
+
+def test_limits() -> None:
+    """Whole doubles are integers, as for arguments; what the numbers mean is judged where they are used."""
+    taken = forms.limits({"memoryBytes": 3e9, "seconds": 1.5, "orphans": "kill"})
+    assert taken == {"memoryBytes": 3_000_000_000, "seconds": 1.5, "orphans": "kill"}
+    assert isinstance(taken["memoryBytes"], int)
+    with pytest.raises(BadRequest, match="limits must be a struct"):
+        forms.limits([1])

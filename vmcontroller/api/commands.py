@@ -55,15 +55,12 @@ class CommandMethods:
         ``env`` is laid over a small environment (PATH, HOME, LANG), ``path`` is the working directory (default: the
         directory that files are put into), ``fileForStdin`` a file in the guest. Options: cmdId (the same id and
         arguments again give the same command), group (of a pattern, default "default"), limits (a struct of seconds,
-        cpuSeconds, memoryBytes, outputBytes, orphans), replay (run again after the VM was restored to a moment before
-        the command), stdin ("stream", to be written by writeStdin, or the input itself).
+        cpuSeconds, memoryBytes, outputBytes and orphans; see Units), replay (run again after the VM was restored to a
+        moment before the command), stdin ("stream", to be written by writeStdin, or the input itself).
         """
         unknown = set(options) - set(_OPTIONS)
         if unknown:
             raise BadRequest(f"runCmd: {', '.join(sorted(unknown))} is no option; there are {', '.join(_OPTIONS)}")
-        limits = options.get("limits", {})
-        if not isinstance(limits, Mapping):
-            raise BadRequest(f"runCmd: the option limits must be a struct, not {limits!r}")
         group = str(options.get("group") or DEFAULT_GROUP)
         request = Request(
             to=toVmName,
@@ -72,7 +69,7 @@ class CommandMethods:
             env=forms.environment(env),
             path=forms.path(path),
             stdin=forms.stdin(fileForStdin, options.get("stdin")),
-            limits=dict(limits),
+            limits=forms.limits(options.get("limits", {})),
             group=group,
             replay=bool(options.get("replay")),
         )
@@ -87,8 +84,9 @@ class CommandMethods:
         return self._ledger.finished_unread()
 
     async def getCmdResults(self, cmdId: str, vm: str = "", timeout: float = 0.0) -> Any:
-        """How a command ended: out, err, finished, exitCodeOrSignal, resources, outcome, reason, started, seconds,
-        and left.
+        """How a command ended: out, err, finished, exitCodeOrSignal (-1 for what has neither), resources (see Units),
+        outcome, reason (a sentence, or ""), started, seconds (how long it ran), and left (how many of its processes
+        outlived it).
 
         "" while it has not, and for an unknown id, as in 2009. For a command to several VMs {name: result} when all
         have ended, or one with ``vm``. ``outcome`` is exited, signalled, timedOut, notStarted, lost or rolledBack. At

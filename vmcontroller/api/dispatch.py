@@ -7,6 +7,7 @@ import xmlrpc.client
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_type_hints
 
+from vmcontroller.api.forms import whole
 from vmcontroller.interfaces import IHypervisor
 from vmcontroller.rpc import BAD_ARGUMENTS, NO_METHOD
 
@@ -58,9 +59,11 @@ class Method:
         return self.function(*checked, **({"cwd": cwd} if self.wants_cwd else {}))
 
     def _converted(self, parameter: inspect.Parameter, wanted: Any, value: Any) -> Any:
-        """The value if it has the type that is declared; a whole number is good where a float is wanted."""
+        """The value if it has the type that is declared; a whole number is good as a double and vice versa."""
         if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
             return self._finite(parameter, value)
+        if wanted is int:
+            value = whole(value)
         if wanted is str and isinstance(value, bytes):
             return value.decode("utf-8", "surrogateescape")
         if wanted is bytes and isinstance(value, str):

@@ -15,6 +15,20 @@ from typing import Any
 from vmcontroller.errors import BadRequest
 
 
+def whole(value: Any) -> Any:
+    """An integer for a double that is whole, anything else as it is: Python's client has no integers past 2 GiB."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)
+    return value
+
+
+def limits(value: Any) -> dict[str, Any]:
+    """The limits of a command: a struct of numbers."""
+    if not isinstance(value, Mapping):
+        raise BadRequest(f"runCmd: the option limits must be a struct, not {value!r}")
+    return {name: whole(number) for name, number in value.items()}
+
+
 def arguments(value: Any) -> tuple[str, ...]:
     """The arguments of a command: a list of text or numbers, its text in Python's or JSON's form, or one string."""
     if isinstance(value, str):
