@@ -207,6 +207,7 @@ class Agent:
         self._confirm_session()
         self._line.joined = True
         self.log.info("session {session} begins", session=word.session)
+        self._still_alive()
         self._go_on()
 
     def _obey(self, command: Command, word: Welcome) -> None:

@@ -19,8 +19,8 @@ class Vitals:
     ``free``) in octets. Empty where the system does not tell."""
 
     load: tuple[float, ...] = ()
-    memory: Mapping[str, float] = field(default_factory=dict)
-    disk: Mapping[str, float] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
+    disk: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_vitals(served: Path) -> Vitals:
@@ -32,17 +32,17 @@ def _load() -> tuple[float, ...]:
     return os.getloadavg() if hasattr(os, "getloadavg") else ()
 
 
-def _memory() -> dict[str, float]:
+def _memory() -> dict[str, int]:
     try:
         text = Path("/proc/meminfo").read_text(encoding="ascii")
     except OSError:
         return {}
-    return {_NAMES[name]: float(kibibytes) * 1024 for name, kibibytes in _MEMINFO.findall(text)}
+    return {_NAMES[name]: int(kibibytes) * 1024 for name, kibibytes in _MEMINFO.findall(text)}
 
 
-def _disk(served: Path) -> dict[str, float]:
+def _disk(served: Path) -> dict[str, int]:
     try:
         usage = shutil.disk_usage(served)
     except OSError:
         return {}
-    return {"total": float(usage.total), "free": float(usage.free)}
+    return {"total": usage.total, "free": usage.free}

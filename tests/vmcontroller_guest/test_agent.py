@@ -196,12 +196,24 @@ class SmallTalk(AgentTestCase):
         self.guest.agent.hear(Ping("p1", "12.5"))
         self.assertEqual(self.guest.last(Pong), Pong("p1", "12.5"))
 
+    def test_still_alive_comes_right_after_welcome(self) -> None:
+        """The host knows at once how the machine is doing, and an interval later again."""
+        self.guest.agent.connected()
+        self.guest.clock.advance(9)
+        self.guest.agent.hear(self.guest.welcome(1))
+        self.assertEqual(len(self.guest.heard(StillAlive)), 1)
+        self.guest.clock.advance(9)
+        self.assertEqual(len(self.guest.heard(StillAlive)), 1)
+        self.guest.clock.advance(1)
+        self.assertEqual(len(self.guest.heard(StillAlive)), 2)
+
     def test_still_alive_comes_every_interval(self) -> None:
         """With the live resources of what runs, once it has joined."""
         self.guest.agent.connected()
         self.guest.clock.advance(10)
         self.assertEqual(self.guest.heard(StillAlive), [])
         self.guest.agent.hear(self.guest.welcome(1))
+        self.guest.forget()
         self.guest.run("c1")
         self.guest.executor.live = {"c1": {"ru_utime": 2.0, "processes": 3.0}}
         self.guest.clock.pump([10, 10])

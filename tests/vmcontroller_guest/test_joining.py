@@ -139,7 +139,7 @@ class Verdicts(AgentTestCase):
         self.guest.agent.disconnected()
         self.guest.forget()
         self.guest.join(2, {"c1": Verdict("keep")})
-        self.assertEqual([type(word) for word in self.guest.said], [Hello, CmdAck, CmdResults])
+        self.assertEqual([type(word) for word in self.guest.said], [Hello, CmdAck, StillAlive, CmdResults])
 
     def test_a_foreign_command_is_kept_in_silence(self) -> None:
         """It goes on, stands in HELLO, and is spoken of by no other word until another verdict comes."""

@@ -218,6 +218,8 @@ def test_still_alive_tells_what_runs(tmp_path: Path) -> None:
         assert len(beacon.load) == 3
         assert 0 < beacon.memory["available"] <= beacon.memory["total"]
         assert 0 < beacon.disk["free"] <= beacon.disk["total"]
+        whole = [*beacon.memory.values(), *beacon.disk.values(), beacon.commands["c1"]["ru_minflt"]]
+        assert {type(number) for number in whole} == {int}
 
 
 # -- its end

@@ -41,7 +41,7 @@ def as_text(value: Any) -> str:
 
 
 def as_number(value: Any) -> float:
-    """A finite number."""
+    """A finite number; a whole number of 64 bits stays one."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError("is not a number")
     try:
@@ -50,7 +50,7 @@ def as_number(value: Any) -> float:
         finite = False
     if not finite:
         raise ValueError("is not a finite number")
-    return float(value)
+    return value if isinstance(value, int) and abs(value) < 2**63 else float(value)
 
 
 def as_amount(value: Any) -> float:

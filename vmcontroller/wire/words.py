@@ -174,7 +174,7 @@ class Bye(Word):
 
 @dataclass(frozen=True)
 class StillAlive(Word):
-    """Guest → host, every beacon interval.
+    """Guest → host, right after WELCOME and then every beacon interval.
 
     ``load`` are the three load averages, memory and disk are in octets, ``commands`` maps a running cmd-id
     to its live resources (RU_FIELDS and ``processes``).

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmcontroller.wire import words
-from vmcontroller.wire.fields import wire_name
+from vmcontroller.wire.fields import as_number, wire_name
 from vmcontroller.wire.words import (
     CHUNK,
     OUTCOMES,
@@ -393,6 +393,13 @@ def test_limits_and_stdin_of() -> None:
             limits_of(values)
     with pytest.raises(ValueError, match="data is not base64"):
         stdin_of({"kind": "inline", "data": "a"})
+
+
+def test_numbers() -> None:
+    """A whole number stays one, as far as XML-RPC can carry it on."""
+    for number, heard in [(8 << 30, int), (2**63, float), (1.0, float), (0, int)]:
+        assert as_number(number) == number
+        assert type(as_number(number)) is heard
 
 
 def test_session_of() -> None:
