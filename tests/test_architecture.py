@@ -16,9 +16,10 @@ OURS = ("vmcontroller", "vmcontroller_guest", "wrapper", "job_xml")
 #: The host daemon from the bottom to the top. A part imports parts of lower layers, none of its own or higher ones.
 LAYERS = (
     "errors wire machine",
+    "disk",
     "interfaces commands guests sessions outputs waiters repeats channel threads chirpkeys config statedir client"
     " logfile",
-    "stdin records",
+    "stdin records database",
     "ledger",
     "access leases intake feeding reconciliation results transfers",
     "controller",

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from twisted.internet.defer import ensureDeferred
@@ -23,6 +24,8 @@ from twisted.python.failure import Failure
 from vmcontroller.client import LOG_FILE
 from vmcontroller.config import Config
 from vmcontroller.errors import BadConfiguration, VMControllerError
+from vmcontroller.hypervisors import load
+from vmcontroller.ledger import Ledger
 from vmcontroller.logfile import BoundedLog
 from vmcontroller.service import Daemon
 from vmcontroller.statedir import StateDirectory
@@ -78,17 +81,28 @@ class Process:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._signalled)
         try:
-            assert self._config.state_dir is not None
-            state = StateDirectory(self._config.state_dir)
-            self._daemon = Daemon(self._reactor, time.time, self._config, state, self._stop_asked)
+            self._daemon = self._make()
             await self._daemon.start()
         except Exception as error:
             self._stopping = True
-            self._failed(error)
             await self._stop(False)
+            self._failed(error)  # who hears of it may start another one at once
         else:
             gc.freeze()  # what is loaded by now stays; to look through it for garbage takes 3 % of every command
             self._tell("ready")
+
+    def _make(self) -> Daemon:
+        """The daemon, with its state directory locked; what refuses it leaves no lock and no new ledger."""
+        assert self._config.state_dir is not None
+        with ExitStack() as undo:
+            state = StateDirectory(self._config.state_dir)
+            undo.callback(state.release)
+            make_hypervisor = load(self._config.hypervisor)
+            ledger = Ledger(state.ledger)
+            undo.callback(ledger.discard)
+            daemon = Daemon(self._reactor, time.time, self._config, state, ledger, make_hypervisor, self._stop_asked)
+            undo.pop_all()
+        return daemon
 
     def _failed(self, error: Exception) -> None:
         self._exit_code = 1

@@ -1,22 +1,19 @@
 """Every command from asked to acknowledged, every guest's secret and session, on disk before anybody is told.
 
-One SQLite file in the state directory. Each method is one transaction that is on the disk when it returns
-(journal_mode=WAL, synchronous=FULL). It keeps facts; what follows from them is decided elsewhere.
+One SQLite file in the state directory. Each method is one transaction that is on the disk when it returns.
+It keeps facts; what follows from them is decided elsewhere.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vmcontroller.commands import OPEN, State
-from vmcontroller.errors import DiskFull, StateDirectoryUnusable
+from vmcontroller.database import Database
 from vmcontroller.records import Command, GuestRecord, Move, Part, Request
 
 SCHEMA = """
@@ -45,78 +42,39 @@ CREATE TABLE IF NOT EXISTS leases (lease TEXT PRIMARY KEY, holder TEXT NOT NULL,
 CREATE TABLE IF NOT EXISTS leased (vm TEXT PRIMARY KEY, lease TEXT NOT NULL);
 """
 
-
 _GUEST = "vm, name, vm_group, secret, chirp_key, session, journal, restored"
 _PART = "cmd_id, vm, name, state, result"
 _OPEN = ", ".join(f"'{state}'" for state in sorted(OPEN))
 
 
 class Ledger:
-    """The file. ``path`` may be ":memory:" in tests. StateDirectoryUnusable when it is no ledger."""
+    """The file. ``path`` may be ":memory:" in tests. DiskFull, StateDirectoryUnusable; any method may say DiskFull."""
 
     def __init__(self, path: Path | str) -> None:
-        try:
-            if path != ":memory:":
-                # It holds every guest's secret. What SQLite lays beside it takes its mode.
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-                os.chmod(path, 0o600)
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute("PRAGMA foreign_keys=ON")
-            self._db.executescript(SCHEMA)
-            self._guests: dict[str, GuestRecord] = {}
-            self._durable = True
-        except (sqlite3.DatabaseError, OSError) as error:
-            text = f"{path} is not a usable ledger ({error}); move it away to begin anew"
-            raise StateDirectoryUnusable(text) from None
+        self._db = Database(path, SCHEMA)
+        self._guests: dict[str, GuestRecord] = {}
 
     def close(self) -> None:
-        """Close the file; nothing is pending, every method has written already."""
+        """Close the file."""
         self._db.close()
 
-    @contextmanager
-    def _transaction(self, durable: bool = True) -> Iterator[sqlite3.Cursor]:
-        """All or nothing. What is not ``durable`` a power cut may undo: only what would be found out again anyway."""
-        cursor = self._db.cursor()
-        try:
-            if durable is not self._durable:
-                cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-                self._durable = durable
-            cursor.execute("BEGIN IMMEDIATE")
-            yield cursor
-            cursor.execute("COMMIT")
-        except BaseException as error:
-            if self._db.in_transaction:
-                cursor.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
-                raise DiskFull("no room for the ledger; free some space on the disk of the state directory") from None
-            raise
-
-    def _do(self, sql: str, *values: Any, durable: bool = True) -> int:
-        with self._transaction(durable) as cursor:
-            return cursor.execute(sql, values).rowcount
-
-    def _all(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self._db.execute(sql, values).fetchall()
-
-    def _one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
-        return row
+    def discard(self) -> None:
+        """Close the file; one that was made when it was opened is gone."""
+        self._db.discard()
 
     # -- facts about the daemon
 
     def fact(self, name: str, default: str) -> str:
         """A fact; the first time that it is asked for, ``default`` becomes it."""
-        row = self._one("SELECT value FROM facts WHERE name=?", name)
+        row = self._db.one("SELECT value FROM facts WHERE name=?", name)
         if row is None:
-            self._do("INSERT INTO facts VALUES (?, ?)", name, default)
+            self._db.do("INSERT INTO facts VALUES (?, ?)", name, default)
         return default if row is None else str(row[0])
 
     def next_session(self, at_least: int) -> int:
         """A session number that was never used, larger than ``at_least``."""
         number = max(int(self.fact("session", "0")), at_least) + 1
-        self._do("UPDATE facts SET value=? WHERE name='session'", str(number))
+        self._db.do("UPDATE facts SET value=? WHERE name='session'", str(number))
         return number
 
     # -- guests
@@ -124,19 +82,19 @@ class Ledger:
     def add_guest(self, vm: str, name: str, group: str, secret: str, chirp_key: str) -> None:
         """A VM is about to be made; its secret and the private half of its Chirp key stand here first."""
         sql = "INSERT INTO guests (vm, name, vm_group, secret, chirp_key) VALUES (?, ?, ?, ?, ?)"
-        self._do(sql, vm, name, group, secret, chirp_key)
+        self._db.do(sql, vm, name, group, secret, chirp_key)
 
     def remove_guest(self, vm: str) -> None:
         """A VM is gone, with all that was known of its guest; its commands stay."""
         self._guests.pop(vm, None)
-        with self._transaction() as cursor:
+        with self._db.transaction() as cursor:
             for table in ("guests", "rolled_offers", "strangers", "held", "leased", "signals"):
                 cursor.execute(f"DELETE FROM {table} WHERE vm=?", (vm,))
 
     def guest(self, vm: str) -> GuestRecord | None:
         """What is kept of a guest. Asked for with every word, so it is remembered until it changes."""
         if vm not in self._guests:
-            row = self._one(f"SELECT {_GUEST} FROM guests WHERE vm=?", vm)
+            row = self._db.one(f"SELECT {_GUEST} FROM guests WHERE vm=?", vm)
             if row is None:
                 return None
             self._guests[vm] = _guest(row)
@@ -144,26 +102,26 @@ class Ledger:
 
     def guests(self) -> list[GuestRecord]:
         """All guests that are kept."""
-        return [_guest(row) for row in self._all(f"SELECT {_GUEST} FROM guests")]
+        return [_guest(row) for row in self._db.all(f"SELECT {_GUEST} FROM guests")]
 
     def mark_restored(self, vm: str) -> None:
         """The host is about to restore this VM to a snapshot."""
-        self._do("UPDATE guests SET restored=1 WHERE vm=?", vm)
+        self._db.do("UPDATE guests SET restored=1 WHERE vm=?", vm)
         self._guests.pop(vm, None)
 
     def note_rolled_offer(self, vm: str, session: int) -> None:
         """An offer that answers a HELLO after a roll-back: should we stop before it is confirmed, we shall know."""
-        self._do("INSERT OR IGNORE INTO rolled_offers VALUES (?, ?)", vm, session)
+        self._db.do("INSERT OR IGNORE INTO rolled_offers VALUES (?, ?)", vm, session)
 
     def was_rolled_offer(self, vm: str, session: int) -> bool:
         """A session that was offered after a roll-back and not judged."""
-        return self._one("SELECT 1 FROM rolled_offers WHERE vm=? AND session=?", vm, session) is not None
+        return self._db.one("SELECT 1 FROM rolled_offers WHERE vm=? AND session=?", vm, session) is not None
 
     # -- commands
 
     def add_command(self, cmd_id: str, asked: float, request: Request, audience: Mapping[str, str]) -> None:
         """A command and its parts, all ``sent``: written before a word of it is said. ``audience``: id → name."""
-        with self._transaction() as cursor:
+        with self._db.transaction() as cursor:
             values = (cmd_id, asked, request.to, request.group, request.text())
             cursor.execute("INSERT INTO commands (cmd_id, asked, target, vm_group, request) VALUES (?,?,?,?,?)", values)
             rows = [(cmd_id, vm, name, State.SENT) for vm, name in audience.items()]
@@ -171,31 +129,31 @@ class Ledger:
 
     def command(self, cmd_id: str) -> Command | None:
         """The command of this id."""
-        row = self._one("SELECT cmd_id, asked, request, read, stdin_closed FROM commands WHERE cmd_id=?", cmd_id)
+        row = self._db.one("SELECT cmd_id, asked, request, read, stdin_closed FROM commands WHERE cmd_id=?", cmd_id)
         return None if row is None else Command(row[0], row[1], Request.read(row[2]), bool(row[3]), bool(row[4]))
 
     def command_ids(self, unfinished: bool = False) -> list[str]:
         """All commands, or those that have a part without an outcome, oldest first."""
         where = f"WHERE cmd_id IN (SELECT cmd_id FROM parts WHERE state IN ({_OPEN}))" if unfinished else ""
-        return [row[0] for row in self._all(f"SELECT cmd_id FROM commands {where} ORDER BY asked")]
+        return [row[0] for row in self._db.all(f"SELECT cmd_id FROM commands {where} ORDER BY asked")]
 
     def finished_unread(self) -> list[str]:
         """Commands of which every part has ended and whose results nobody has read, oldest first."""
         sql = f"""SELECT cmd_id FROM commands WHERE NOT read AND NOT EXISTS (SELECT 1 FROM parts
                   WHERE parts.cmd_id = commands.cmd_id AND state IN ({_OPEN})) ORDER BY asked"""
-        return [row[0] for row in self._all(sql)]
+        return [row[0] for row in self._db.all(sql)]
 
     def mark_read(self, cmd_id: str) -> None:
         """Somebody has read the results."""
-        self._do("UPDATE commands SET read=1 WHERE cmd_id=?", cmd_id, durable=False)
+        self._db.do("UPDATE commands SET read=1 WHERE cmd_id=?", cmd_id, durable=False)
 
     def close_stdin(self, cmd_id: str) -> None:
         """No input follows what is in the spool."""
-        self._do("UPDATE commands SET stdin_closed=1 WHERE cmd_id=?", cmd_id)
+        self._db.do("UPDATE commands SET stdin_closed=1 WHERE cmd_id=?", cmd_id)
 
     def forget(self, cmd_id: str) -> None:
         """Remove a command and its parts."""
-        with self._transaction() as cursor:
+        with self._db.transaction() as cursor:
             cursor.execute("DELETE FROM signals WHERE cmd_id=?", (cmd_id,))
             cursor.execute("DELETE FROM commands WHERE cmd_id=?", (cmd_id,))
 
@@ -203,43 +161,43 @@ class Ledger:
 
     def part(self, cmd_id: str, vm: str) -> Part | None:
         """A command at one VM."""
-        row = self._one(f"SELECT {_PART} FROM parts WHERE cmd_id=? AND vm=?", cmd_id, vm)
+        row = self._db.one(f"SELECT {_PART} FROM parts WHERE cmd_id=? AND vm=?", cmd_id, vm)
         return None if row is None else _part(row)
 
     def parts(self, cmd_id: str) -> list[Part]:
         """A command at all its VMs."""
-        return [_part(r) for r in self._all(f"SELECT {_PART} FROM parts WHERE cmd_id=? ORDER BY name", cmd_id)]
+        return [_part(r) for r in self._db.all(f"SELECT {_PART} FROM parts WHERE cmd_id=? ORDER BY name", cmd_id)]
 
     def open_parts(self, vm: str = "") -> list[Part]:
         """The parts without an outcome, of one VM or of all."""
         where, values = ("vm=? AND ", (vm,)) if vm else ("", ())
-        return [_part(r) for r in self._all(f"SELECT {_PART} FROM parts WHERE {where}state IN ({_OPEN})", *values)]
+        return [_part(r) for r in self._db.all(f"SELECT {_PART} FROM parts WHERE {where}state IN ({_OPEN})", *values)]
 
     def accepted(self, cmd_id: str, vm: str) -> None:
         """A guest has it in its journal. Its next HELLO would tell us again, so the disk is not waited for."""
         sql = "UPDATE parts SET state=? WHERE cmd_id=? AND vm=?"
-        self._do(sql, State.ACCEPTED, cmd_id, vm, durable=False)
+        self._db.do(sql, State.ACCEPTED, cmd_id, vm, durable=False)
 
     def set_state(self, cmd_id: str, vm: str, state: State, result: Mapping[str, Any]) -> None:
         """Move a part, with the result that goes with it."""
         sql = "UPDATE parts SET state=?, result=? WHERE cmd_id=? AND vm=?"
-        self._do(sql, state, json.dumps(result), cmd_id, vm)
+        self._db.do(sql, state, json.dumps(result), cmd_id, vm)
 
     def end(self, cmd_id: str, vm: str, state: State, result: Mapping[str, Any], inline: Mapping[str, bytes]) -> None:
         """Give a part its outcome. ``inline``: streams that came whole inside the result."""
-        self._do(
+        self._db.do(
             "UPDATE parts SET state=?, result=?, out=?, err=? WHERE cmd_id=? AND vm=?",
             *(state, json.dumps(result), inline.get("out"), inline.get("err"), cmd_id, vm),
         )
 
     def inline(self, cmd_id: str, vm: str, stream: str) -> bytes | None:
         """A stream that came whole inside the result."""
-        row = self._one(f"SELECT {stream} FROM parts WHERE cmd_id=? AND vm=?", cmd_id, vm)
+        row = self._db.one(f"SELECT {stream} FROM parts WHERE cmd_id=? AND vm=?", cmd_id, vm)
         return None if row is None else row[0]
 
     def inline_length(self, cmd_id: str, vm: str, stream: str) -> int | None:
         """The length of such a stream in octets."""
-        row = self._one(f"SELECT length({stream}) FROM parts WHERE cmd_id=? AND vm=?", cmd_id, vm)
+        row = self._db.one(f"SELECT length({stream}) FROM parts WHERE cmd_id=? AND vm=?", cmd_id, vm)
         return None if row is None else row[0]
 
     def judge(self, vm: str, session: int, journal: str, moves: Iterable[Move], strangers: Mapping[str, str]) -> None:
@@ -247,7 +205,7 @@ class Ledger:
 
         A part that moves has nothing but its new state and result: what else the guest has comes again.
         """
-        with self._transaction() as cursor:
+        with self._db.transaction() as cursor:
             values = (session, journal, vm)
             cursor.execute("UPDATE guests SET session=?, journal=?, restored=0 WHERE vm=?", values)
             cursor.execute("DELETE FROM rolled_offers WHERE vm=? AND session<=?", (vm, session))
@@ -266,72 +224,74 @@ class Ledger:
 
     def add_signal(self, signal_id: str, cmd_id: str, vm: str, signal: int) -> None:
         """A signal is about to be sent."""
-        self._do("INSERT INTO signals VALUES (?, ?, ?, ?)", signal_id, cmd_id, vm, signal)
+        self._db.do("INSERT INTO signals VALUES (?, ?, ?, ?)", signal_id, cmd_id, vm, signal)
 
     def signals(self, vm: str) -> list[tuple[str, str, int]]:
         """The signals that a guest has not confirmed: (signal_id, cmd_id, signal)."""
-        return [(r[0], r[1], r[2]) for r in self._all("SELECT signal_id, cmd_id, signal FROM signals WHERE vm=?", vm)]
+        return [
+            (r[0], r[1], r[2]) for r in self._db.all("SELECT signal_id, cmd_id, signal FROM signals WHERE vm=?", vm)
+        ]
 
     def remove_signal(self, vm: str, signal_id: str) -> None:
         """A signal of this guest's has arrived, or is pointless. Said twice it does no harm."""
-        self._do("DELETE FROM signals WHERE vm=? AND signal_id=?", vm, signal_id, durable=False)
+        self._db.do("DELETE FROM signals WHERE vm=? AND signal_id=?", vm, signal_id, durable=False)
 
     # -- commands of guests that this ledger does not know
 
     def strangers(self, vm: str = "") -> list[tuple[str, str, str, bool]]:
         """(vm, cmd_id, state as last said, killed by the operator's word)."""
         where, values = ("WHERE vm=?", (vm,)) if vm else ("", ())
-        rows = self._all(f"SELECT vm, cmd_id, state, killed FROM strangers {where} ORDER BY vm, cmd_id", *values)
+        rows = self._db.all(f"SELECT vm, cmd_id, state, killed FROM strangers {where} ORDER BY vm, cmd_id", *values)
         return [(r[0], r[1], r[2], bool(r[3])) for r in rows]
 
     def kill_stranger(self, vm: str, cmd_id: str) -> bool:
         """The operator does not want it; False when there is no such stranger."""
-        return self._do("UPDATE strangers SET killed=1 WHERE vm=? AND cmd_id=?", vm, cmd_id) > 0
+        return self._db.do("UPDATE strangers SET killed=1 WHERE vm=? AND cmd_id=?", vm, cmd_id) > 0
 
     def remove_stranger(self, vm: str, cmd_id: str) -> None:
         """Its end was confirmed."""
-        self._do("DELETE FROM strangers WHERE vm=? AND cmd_id=?", vm, cmd_id)
+        self._db.do("DELETE FROM strangers WHERE vm=? AND cmd_id=?", vm, cmd_id)
 
     # -- what snapshots hold
 
     def hold(self, vm: str, snapshot: str, held: Iterable[tuple[str, State, int, int]]) -> None:
         """A snapshot was taken; it holds these commands, with so many octets of output."""
         rows = [(vm, snapshot, cmd_id, state, out, err) for cmd_id, state, out, err in held]
-        with self._transaction() as cursor:
+        with self._db.transaction() as cursor:
             cursor.execute("DELETE FROM held WHERE vm=? AND snapshot=?", (vm, snapshot))
             cursor.executemany("INSERT INTO held VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def held(self, vm: str, snapshot: str) -> list[str]:
         """The ids of the commands that a snapshot holds."""
-        return [r[0] for r in self._all("SELECT cmd_id FROM held WHERE vm=? AND snapshot=?", vm, snapshot)]
+        return [r[0] for r in self._db.all("SELECT cmd_id FROM held WHERE vm=? AND snapshot=?", vm, snapshot)]
 
     def release(self, vm: str, snapshot: str) -> None:
         """A snapshot was deleted."""
-        self._do("DELETE FROM held WHERE vm=? AND snapshot=?", vm, snapshot)
+        self._db.do("DELETE FROM held WHERE vm=? AND snapshot=?", vm, snapshot)
 
     # -- leases
 
     def add_lease(self, lease: str, holder: str, seconds: float) -> None:
         """A lease is opened."""
-        self._do("INSERT INTO leases VALUES (?, ?, ?)", lease, holder, seconds)
+        self._db.do("INSERT INTO leases VALUES (?, ?, ?)", lease, holder, seconds)
 
     def leases(self) -> dict[str, tuple[str, float]]:
         """lease → (holder, seconds)."""
-        return {r[0]: (r[1], r[2]) for r in self._all("SELECT lease, holder, seconds FROM leases")}
+        return {r[0]: (r[1], r[2]) for r in self._db.all("SELECT lease, holder, seconds FROM leases")}
 
     def remove_lease(self, lease: str) -> None:
         """A lease has ended; its VMs are nobody's until somebody leases them again."""
-        with self._transaction() as cursor:
+        with self._db.transaction() as cursor:
             cursor.execute("DELETE FROM leases WHERE lease=?", (lease,))
             cursor.execute("DELETE FROM leased WHERE lease=?", (lease,))
 
     def lease_vm(self, vm: str, lease: str) -> None:
         """Put a VM under a lease; an older one of the same VM ends."""
-        self._do("INSERT INTO leased VALUES (?, ?) ON CONFLICT DO UPDATE SET lease=excluded.lease", vm, lease)
+        self._db.do("INSERT INTO leased VALUES (?, ?) ON CONFLICT DO UPDATE SET lease=excluded.lease", vm, lease)
 
     def leased(self, lease: str) -> list[str]:
         """The VMs under a lease."""
-        return [r[0] for r in self._all("SELECT vm FROM leased WHERE lease=?", lease)]
+        return [r[0] for r in self._db.all("SELECT vm FROM leased WHERE lease=?", lease)]
 
 
 def _guest(row: tuple[Any, ...]) -> GuestRecord:

@@ -17,6 +17,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from vmcontroller import disk
 from vmcontroller.errors import DiskFull
 
 #: Runs a function in a thread: ``in_thread(function, *arguments) -> Deferred``.
@@ -73,7 +74,7 @@ class Outputs:
             while written < len(fresh):
                 written += os.write(file, fresh[written:])
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if disk.is_full(error):
                 raise DiskFull(f"no room for the output of {cmd_id}; free some space, it goes on by itself") from None
             raise
         return have + len(fresh)

@@ -27,7 +27,7 @@ from vmcontroller.config import Config
 from vmcontroller.controller import Controller
 from vmcontroller.door import Doors
 from vmcontroller.errors import BrokerFailed, PortTaken
-from vmcontroller.hypervisors import load
+from vmcontroller.hypervisors.loader import Factory
 from vmcontroller.leases import Leases
 from vmcontroller.ledger import Ledger
 from vmcontroller.machine import MachineState
@@ -59,6 +59,8 @@ class Daemon:
         wall: Callable[[], float],
         config: Config,
         state: StateDirectory,
+        ledger: Ledger,
+        make_hypervisor: Factory,
         stop_asked: Callable[[bool], None],
     ) -> None:
         self._reactor = reactor
@@ -67,7 +69,8 @@ class Daemon:
         self._stop_asked = stop_asked
         self._started = reactor.seconds()
         self._ports: list[IListeningPort] = []
-        self._ledger = Ledger(state.ledger)
+        self._serving = False
+        self._ledger = ledger
         self.id = self._ledger.fact("id", secrets.token_hex(4))
         self._outputs = Outputs(state.commands, self._in_thread, config.min_free_disk)
         self._post = Post(self.id, self._group_of)
@@ -75,7 +78,7 @@ class Daemon:
         self._post.hear = self._controller.heard
         self._broker = broker_in_use(reactor, self.id, config.broker, self._listen)
         self._doors = Doors(reactor, self._secret_of, self._guest_address, self._broker.connection)
-        self._hypervisor = load(config.hypervisor)(reactor, state.path, self.id)
+        self._hypervisor = make_hypervisor(reactor, state.path, self.id)
         self._machines = Machines(
             self._hypervisor,
             self._ledger,
@@ -143,6 +146,7 @@ class Daemon:
         if self._config.while_leased:
             self._reactor.callLater(FIRST_LEASE_PATIENCE, self._first_lease_due)
         self._state.announce(address)
+        self._serving = True
         return address
 
     def _expiry_failed(self, failure: Failure) -> None:
@@ -247,8 +251,15 @@ class Daemon:
                 await _done(self._messenger.stopService())
             await self._broker.close()
             self._outputs.close()
-            self._ledger.close()
+            self._close_ledger()
             self._state.release()
+
+    def _close_ledger(self) -> None:
+        """A start that failed leaves no new ledger behind."""
+        if self._serving:
+            self._ledger.close()
+        else:
+            self._ledger.discard()
 
 
 async def _done(ending: Deferred[None] | None) -> None:

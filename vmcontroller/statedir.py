@@ -8,13 +8,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vmcontroller.errors import AlreadyRunning, StateDirectoryUnusable
+from vmcontroller import disk
+from vmcontroller.errors import AlreadyRunning
 
 LOCK_FILE, ADDRESS_FILE, LEDGER_FILE, COMMANDS_DIRECTORY = "lock", "daemon.json", "ledger.sqlite", "cmds"
 
 
 class StateDirectory:
-    """A locked state directory. AlreadyRunning when another daemon owns it, StateDirectoryUnusable when nobody can."""
+    """A locked state directory.
+
+    AlreadyRunning when another daemon owns it; StateDirectoryUnusable, DiskFull when nobody can.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -22,8 +26,7 @@ class StateDirectory:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            why = f"{error.filename or path}: {error.strerror}"
-            raise StateDirectoryUnusable(f"{why}; name a directory that you can write with --state-dir") from None
+            raise disk.explain(error, path) from None
         try:
             _lock(self._lock)
         except OSError:
@@ -41,12 +44,16 @@ class StateDirectory:
         return self.path / COMMANDS_DIRECTORY
 
     def announce(self, address: dict[str, Any]) -> None:
-        """Tell clients where the daemon is; written whole or not at all, readable by its user alone."""
+        """Tell clients where the daemon is; written whole or not at all, readable by its user alone. DiskFull."""
         draft = self.path / f"{ADDRESS_FILE}.new"
-        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(file, "w", encoding="utf-8") as stream:
-            stream.write(json.dumps(address, indent=1) + "\n")
-        os.replace(draft, self.path / ADDRESS_FILE)
+        try:
+            file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(file, "w", encoding="utf-8") as stream:
+                stream.write(json.dumps(address, indent=1) + "\n")
+            os.replace(draft, self.path / ADDRESS_FILE)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise disk.explain(error, draft) from None
 
     def release(self) -> None:
         """The daemon is gone; the lock file stays, for a lock that is deleted can be held twice."""

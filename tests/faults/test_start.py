@@ -7,6 +7,8 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from tests.loopback.house import DEADLINE, House, house
 from vmcontroller import client
 from vmcontroller.client import ApiFault
-from vmcontroller.errors import VMControllerError
+from vmcontroller.errors import DiskFull, StateDirectoryUnusable, VMControllerError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the process hypervisor needs Unix")
 
@@ -100,26 +102,104 @@ def test_no_home_directory(tmp_path: Path) -> None:
     assert len(ran.stderr.strip().splitlines()) == 1
 
 
+@contextmanager
+def mounted(place: Path, *options: str) -> Iterator[None]:
+    """Something mounted on a directory, where the machine lets us, and gone afterwards."""
+    if os.geteuid() != 0 or not shutil.which("mount"):
+        pytest.skip("to mount a disk of its own this test needs root and the Debian package mount")
+    ran = subprocess.run(["mount", *options, str(place)], capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        pytest.skip(f"this machine lets nobody mount a disk: {ran.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Path:
-    """A disk of 8 MiB, where the machine lets us have one."""
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MiB."""
     place = tmp_path / "disk"
     place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or not shutil.which("mount") or subprocess.run(command, check=False).returncode != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield place  # type: ignore[misc]
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with mounted(place, "-t", "tmpfs", "-o", "size=8m", "tmpfs"):
+        yield place
 
 
-def test_disk_is_full(small_disk: Path, tmp_path: Path) -> None:
+def fill(disk: Path, left: int) -> Path:
+    """Leave so many octets of a disk; the file that takes the rest."""
+    ballast = disk / "ballast"
+    ballast.write_bytes(b"x" * (shutil.disk_usage(disk).free - left))
+    return ballast
+
+
+def told_in_the_foreground(state: Path) -> str:
+    """The one sentence that a daemon says which cannot start."""
+    command = [sys.executable, "-m", "vmcontroller", "daemon", "--state-dir", str(state)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert ran.returncode != 0
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith(f"vmcontroller: {state}")
+    return line
+
+
+@pytest.mark.parametrize("left", [0, 16 * 1024, 64 * 1024])
+def test_starts_on_a_full_disk(left: int, small_disk: Path) -> None:
+    """A daemon that has no room says that, leaves nothing half made, and starts when there is room."""
+    state = small_disk / "state"
+    state.mkdir()
+    ballast = fill(small_disk, left)
+    line = told_in_the_foreground(state)
+    assert "no room is left" in line
+    assert "--state-dir" in line
+    assert [path.name for path in state.iterdir()] == ["lock"]
+    assert getattr(refused(state), "code", None) == DiskFull.code
+    ballast.unlink()
+    with house(state):
+        pass
+
+
+def test_starts_again_on_a_full_disk(small_disk: Path) -> None:
+    """The same where a ledger was before: it is left as it was."""
+    state = small_disk / "state"
+    with house(state) as home:
+        home.call("runCmd", home.vm("alpha"), "true")
+    before = (state / "ledger.sqlite").read_bytes()
+    fill(small_disk, 0)
+    assert "no room is left" in told_in_the_foreground(state)
+    assert (state / "ledger.sqlite").read_bytes() == before
+
+
+def test_read_only_disk(tmp_path: Path) -> None:
+    """A state directory that cannot be written is named, whether a daemon has been there before or not."""
+    for state in (tmp_path / "new", tmp_path / "old"):
+        state.mkdir()
+    with house(tmp_path / "old"):
+        pass
+    for state in (tmp_path / "new", tmp_path / "old"):
+        before = sorted(state.iterdir())
+        with mounted(state, "--bind", "-o", "ro", str(state)):
+            assert "Read-only file system; name a directory" in told_in_the_foreground(state)
+            assert isinstance(refused(state), StateDirectoryUnusable)
+        assert sorted(state.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--hypervisor", "nonsense"), ("--set", "broker.url=tcp:nonsense"), ("--set", "broker.port=PORT")]
+)
+def test_refused_start_leaves_no_ledger(arguments: tuple[str, str], tmp_path: Path) -> None:
+    """Whatever keeps a first daemon from starting, it leaves no ledger that would look like one of a daemon."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        option, value = arguments
+        refused(tmp_path, option, value.replace("PORT", str(taken.getsockname()[1])))
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "vms") == ["daemon.log", "lock"]
+
+
+def test_disk_is_full(small_disk: Path) -> None:
     """While the disk is full output waits in the guest; when there is room it arrives whole."""
     state = small_disk / "state"
     with house(state, "--set", "min_free_disk=0") as home:
         home.vm("alpha")
-        ballast = small_disk / "ballast"
-        free = shutil.disk_usage(small_disk).free
-        ballast.write_bytes(b"x" * (free - 1_500_000))
+        ballast = fill(small_disk, 1_500_000)
         cmd_id = home.run("alpha", "/bin/sh", "-c", "yes | head -c 900000")
         assert not home.call("waitForCmd", cmd_id, 1.5)["finished"]
         assert home.call("getInfo")["vms"] == 1

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from twisted.internet.defer import Deferred, succeed
@@ -25,6 +30,15 @@ REQUEST = Request("vm", "/bin/echo", ("a", "\udcff"), {"K": "V"}, stdin={"kind":
 
 def at_once(function: Any, *arguments: Any) -> Deferred[Any]:
     return succeed(function(*arguments))
+
+
+def in_small_files(directory: Path, most: int) -> str:
+    """What a process says that opens a ledger there and may write no file of more than so many octets."""
+    code = "import resource, sys; from vmcontroller.ledger import Ledger\n"
+    code += "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2); Ledger(sys.argv[1])"
+    command = [sys.executable, "-B", "-c", code, str(directory / "ledger"), str(most)]
+    ran = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    return ran.stderr.splitlines()[-1]
 
 
 @pytest.fixture
@@ -75,8 +89,62 @@ class TestLedger:
     def test_garbage_is_no_ledger(self, tmp_path: Path) -> None:
         """A file that is none is named, and what to do."""
         (tmp_path / "ledger").write_bytes(b"no database" * 100)
-        with pytest.raises(StateDirectoryUnusable, match=r"ledger is not a usable ledger.*move it away"):
+        with pytest.raises(StateDirectoryUnusable, match=r"ledger is no usable database.*move it away"):
             Ledger(tmp_path / "ledger")
+
+    def test_is_private(self, tmp_path: Path) -> None:
+        """It holds secrets: its user alone reads it, and what SQLite lays beside it, also if it was open before."""
+        (tmp_path / "ledger").touch(0o644)
+        ledger = Ledger(tmp_path / "ledger")
+        ledger.fact("id", "x")
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        assert modes == dict.fromkeys(("ledger", "ledger-wal", "ledger-shm"), 0o600)
+        ledger.close()
+
+    def test_no_room(self, ledger: Ledger) -> None:
+        """What does not fit is not written, not even half, and said so; what there was is still there."""
+        ledger.add_command("c", 1, REQUEST, {"vm-1": "one"})
+        ledger._db.one("PRAGMA max_page_count = 1")
+        with pytest.raises(DiskFull, match="no room is left on the disk; free some"):
+            ledger.add_command("d", 1, replace(REQUEST, args=("x" * 10_000,)), {"vm-1": "one"})
+        ledger._db.one("PRAGMA max_page_count = 1000000")
+        assert ledger.command_ids() == ["c"]
+
+    @pytest.mark.skipif(os.name != "posix", reason="only Unix bounds the size of files")
+    @pytest.mark.parametrize("most", [0, 20_000, 60_000])
+    def test_no_room_to_begin(self, most: int, tmp_path: Path) -> None:
+        """A ledger that cannot be made is not half made, and its user is told what to do."""
+        told = in_small_files(tmp_path, most)
+        assert ("no room is left" in told) or ("cannot be written" in told)
+        assert "--state-dir" in told
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.skipif(os.name != "posix", reason="only Unix bounds the size of files")
+    def test_no_room_to_go_on(self, tmp_path: Path) -> None:
+        """A ledger that there is stays as it is when it cannot be opened."""
+        Ledger(tmp_path / "ledger").close()
+        before = (tmp_path / "ledger").read_bytes()
+        assert "--state-dir" in in_small_files(tmp_path, 0)
+        assert (tmp_path / "ledger").read_bytes() == before
+
+    def test_discarded(self, tmp_path: Path) -> None:
+        """Only what was not there before goes."""
+        Ledger(tmp_path / "ledger").discard()
+        assert list(tmp_path.iterdir()) == []
+        Ledger(tmp_path / "ledger").close()
+        Ledger(tmp_path / "ledger").discard()
+        assert (tmp_path / "ledger").exists()
+
+    def test_in_use(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Another program that holds it is no reason to move it away."""
+        Ledger(tmp_path / "ledger").close()
+        impatient = partial(sqlite3.connect, timeout=0)
+        other = sqlite3.connect(tmp_path / "ledger", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(sqlite3, "connect", impatient)
+        with pytest.raises(StateDirectoryUnusable, match="another program uses"):
+            Ledger(tmp_path / "ledger")
+        other.close()
 
     def test_removed_guest_leaves_nothing(self, ledger: Ledger) -> None:
         """Secret, sessions, strangers and snapshots' notes go with the VM; its commands stay."""
@@ -172,6 +240,16 @@ class TestStateDirectory:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         state.release()
         assert not path.exists()
+
+    def test_address_is_written_whole(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where there is no room for it, nothing of it is left."""
+        state = StateDirectory(tmp_path)
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        monkeypatch.setattr(os, "replace", mock.Mock(side_effect=full))
+        with pytest.raises(DiskFull, match=r"daemon.json.new: no room is left"):
+            state.announce({"port": 1})
+        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+        state.release()
 
     def test_cannot_be_made(self, tmp_path: Path) -> None:
         """A path that can be no directory is named, with the way out."""
