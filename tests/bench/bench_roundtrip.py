@@ -46,7 +46,7 @@ def command(home: House) -> None:
 
 
 def bare_spawn() -> None:
-    """The floor: the same program, started and reaped, with both streams in pipes that nobody needs."""
+    """The floor: the same program, started and waited for, and nothing else."""
     pid = os.posix_spawn(PROGRAM, [PROGRAM], os.environ)
     os.waitpid(pid, 0)
 
