@@ -15,12 +15,9 @@ def main(names: list[str]) -> int:
     """Each module ``bench_NAME`` of this package has ``run() -> list[Row]``; a peer that is absent is said."""
     known = [m.name for m in pkgutil.iter_modules(tests.bench.__path__) if m.name.startswith("bench_")]
     wanted = [f"bench_{name}" for name in names] or known
-    if unknown := {name for name in wanted if name not in known}:
+    if strangers := [name for name in names if f"bench_{name}" not in known]:
         there = ", ".join(sorted(name.removeprefix("bench_") for name in known))
-        print(
-            f"no such measurement: {', '.join(sorted(name.removeprefix('bench_') for name in unknown))}; there are {there}",
-            file=sys.stderr,
-        )
+        print(f"no such measurement: {', '.join(strangers)}; there are {there}", file=sys.stderr)
         return 2
     rows: list[Row] = []
     for name in wanted:
