@@ -55,7 +55,7 @@ def _program(look: Look) -> None:
     application = look.task.application
     if look.task.vm:
         return
-    if not application:
+    if not application and "application" not in look.block.misspelt:
         look.error("application", "there is nothing to run: the wrapper exits with 1 here", "write <application>")
     before, macro, _ = application.partition(commandline.PROJECT_DIR)
     if macro and before:

@@ -6,7 +6,7 @@ import os
 
 from job_xml import checks
 from job_xml.model import Job
-from job_xml.outline import Entry, Outline
+from job_xml.outline import Block, Entry, Outline
 from job_xml.parse import Examination, examine
 from job_xml.problems import Problem, Problems
 
@@ -23,7 +23,8 @@ def _look_at_all(examination: Examination, outline: Outline) -> None:
     problems, job = examination.problems, examination.job
     for block, task in examination.tasks:
         checks.check(block, task, problems)
-    _tasks(job, problems)
+    if "task" not in outline.misspelt:
+        _tasks(job, problems)
     _archives(outline, problems)
     _helpers(job, problems)
     _stock_wrapper(job, problems)
@@ -38,18 +39,23 @@ def _tasks(job: Job, problems: Problems) -> None:
 
 def _archives(outline: Outline, problems: Problems) -> None:
     for block in outline.every("unzip_input"):
-        if not block.entries:
+        if not block.entries and not block.misspelt:
             problems.warning(block.line, "<unzip_input> names no archive", "write <zipfilename>, or take it away")
     names: list[Entry] = []
     for block in outline.every("zip_output"):
         names += block.every("zipfilename")
-        if not block.last("zipfilename"):
+        if not _has(block, "zipfilename"):
             problems.error(block.line, "<zip_output> makes no archive, for it names none", "write <zipfilename>")
-        if not block.last("filename"):
+        if not _has(block, "filename"):
             problems.error(block.line, "<zip_output> has nothing to put in", "write <filename>, a regular expression")
     for entry in names[:-1]:
         what = f"this archive is not made, because line {names[-1].line} names another and there is only one"
         problems.error(entry.line, what, "write one <zip_output>")
+
+
+def _has(block: Block, name: str) -> bool:
+    """Whether it is there, or was told to be misspelt."""
+    return block.last(name) is not None or name in block.misspelt
 
 
 def _helpers(job: Job, problems: Problems) -> None:

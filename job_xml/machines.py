@@ -15,7 +15,7 @@ from typing import Any
 from job_xml.elements import Type
 from job_xml.model import Kind, Task, VirtualMachine
 from job_xml.names import is_own_file, outside
-from job_xml.outline import Block, Entry, fields_of
+from job_xml.outline import Block, Entry, did_you_mean, fields_of
 from job_xml.problems import Problems, shown
 
 #: What a VM is made with; tasks with one label must agree on it.
@@ -31,7 +31,7 @@ def machine(block: Block, task: Task, problems: Problems) -> VirtualMachine | No
     said = [entry for entry in block.entries if entry.element.of_vm and entry.value != ""]
     label = next((entry for entry in reversed(said) if entry.element.name == "virtualmachine"), None)
     if label is None:
-        _refuse_without_vm(said, problems)
+        _refuse_without_vm(block, said, problems)
         return None
     if block.name != Kind.TASK.value:
         what = f"a <{block.name}> runs on the host, and this one has a <virtualmachine>"
@@ -69,11 +69,20 @@ def _shaped(task: Task, shapes: dict[str, dict[str, Entry]]) -> Task:
     return replace(task, vm=replace(task.vm, **values))
 
 
-def _refuse_without_vm(said: Iterable[Entry], problems: Problems) -> None:
-    for entry in said:
-        if entry.element.type is not Type.SWITCH or entry.value:
-            what = f"<{entry.element.name}> is about a VM, and this task has no <virtualmachine>"
-            problems.refuse(entry.line, what, "name one, or take the element away")
+def _refuse_without_vm(block: Block, said: Iterable[Entry], problems: Problems) -> None:
+    about_vm = [entry for entry in said if entry.element.type is not Type.SWITCH or entry.value]
+    if about_vm and "virtualmachine" in block.misspelt:
+        _refuse_misspelt(block, "virtualmachine", problems)
+        return
+    for entry in about_vm:
+        what = f"<{entry.element.name}> is about a VM, and this task has no <virtualmachine>"
+        problems.refuse(entry.line, what, "name one, or take the element away")
+
+
+def _refuse_misspelt(block: Block, name: str, problems: Problems) -> None:
+    token = block.misspelt[name]
+    what = f"<{shown(token.name)[1:-1]}> is no element of <{block.name}>, and <{name}> is missing"
+    problems.refuse(token.line, what, did_you_mean(name))
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,13 @@ class _Check:
 
     def _refuse(self, line: int, what: str, remedy: str) -> None:
         self.problems.refuse(line, what, remedy)
+
+    def _refuse_missing(self, name: str, line: int, what: str, remedy: str) -> None:
+        """An element is missing; one that is misspelt is told instead."""
+        if name in self.block.misspelt:
+            _refuse_misspelt(self.block, name, self.problems)
+        else:
+            self._refuse(line, what, remedy)
 
     def _place(self) -> None:
         if self.task.daemon:
@@ -134,15 +150,16 @@ class _Check:
 
     def _program(self) -> None:
         if not self.task.program:
-            self._refuse(self.block.line, "this task does not say what to run in its VM", "write <application>")
-        if self.vm.copy_app and not self.task.application:
-            what = "<copy_app_to_VM> has no application to copy"
-            self._refuse(self._line_of("copy_app_to_VM"), what, "write <application>, or take it away")
+            what = "this task does not say what to run in its VM"
+            self._refuse_missing("application", self.block.line, what, "write <application>")
+        elif self.vm.copy_app and not self.task.application:
+            what, remedy = "<copy_app_to_VM> has no application to copy", "write <application>, or take it away"
+            self._refuse_missing("application", self._line_of("copy_app_to_VM"), what, remedy)
 
     def _input(self) -> None:
         if self.vm.copy_stdin and not self.task.stdin_filename:
-            what = "<copy_stdin_to_VM> has no <stdin_filename> to copy"
-            self._refuse(self._line_of("copy_stdin_to_VM"), what, "write <stdin_filename>, or take it away")
+            what, remedy = "<copy_stdin_to_VM> has no <stdin_filename> to copy", "write it, or take this away"
+            self._refuse_missing("stdin_filename", self._line_of("copy_stdin_to_VM"), what, remedy)
 
     def _output(self) -> None:
         streams = {self.task.stdout_filename, self.task.stderr_filename}

@@ -24,6 +24,7 @@ _INSTEAD = {
     "copy_files_to_VM": "write one <copy_file_to_VM> for each file",
     "copy_files_from_VM": "write one <copy_file_from_VM> for each file",
 }
+_NOTHING_LIKE_IT = "take it away, or see docs/reference/job-xml.md for what there is"
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 #: What was read of these counts, closed or not; of a task it does not.
 _COUNT_UNCLOSED = ("unzip_input", "zip_output")
@@ -40,12 +41,16 @@ class Entry:
 
 @dataclass
 class Block:
-    """A group as it stands in the file: the entries that were understood, in order."""
+    """A group as it stands in the file: the entries that were understood, in order.
+
+    ``misspelt`` has the unknown tags that look like an element that there is, by the name of that element.
+    """
 
     name: str
     line: int
     closed: bool = False
     entries: list[Entry] = field(default_factory=list)
+    misspelt: dict[str, Token] = field(default_factory=dict)
 
     def every(self, name: str) -> list[Entry]:
         """All entries of one name."""
@@ -59,10 +64,12 @@ class Block:
 
 @dataclass
 class Outline:
-    """All of job_desc."""
+    """All of job_desc. ``misspelt`` is as in a Block."""
 
     blocks: list[Block] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
+    misspelt: dict[str, Token] = field(default_factory=dict)
+    name: str = "job_desc"
 
     def every(self, *names: str) -> list[Block]:
         """All blocks of these names, in the order of the file."""
@@ -93,6 +100,8 @@ class _Reader:
         self._scanner = Scanner(data)
         self._problems = problems
         self._unfinished: Counter[str] = Counter()
+        self._text_is_told = False
+        self._lost_group: tuple[str, Mapping[str, Element]] = ("", {})
 
     # -- the document
 
@@ -130,7 +139,7 @@ class _Reader:
     def job(self) -> Outline:
         found = Outline()
         unclosed = ""
-        while token := self._scanner.get():
+        while token := self._next():
             if token.kind is not Kind.TAG:
                 self._unexpected_text(token, "job_desc")
             elif token.name == "/job_desc":
@@ -141,7 +150,7 @@ class _Reader:
                 unclosed = "" if block.closed else f", in the <{token.name}> of line {token.line}"
                 found.blocks += [block] if block.closed or token.name in _COUNT_UNCLOSED else []
             else:
-                found.entries += self._entry(token, JOB, "job_desc")
+                self._entry(token, JOB, found)
         what = f"{self._why_ended()} before </job_desc>{unclosed}"
         self._problems.refuse(self._scanner.line, what, "close what is open, <job_desc> last")
         return found
@@ -149,7 +158,7 @@ class _Reader:
     def _block(self, start: Token) -> Block:
         self._look_at_attributes(start)
         block = Block(start.name, start.line)
-        while token := self._scanner.get():
+        while token := self._next():
             if token.kind is not Kind.TAG:
                 self._unexpected_text(token, block.name)
             elif token.name == f"/{block.name}":
@@ -157,26 +166,32 @@ class _Reader:
                 self._look_for_doubles(block.entries)
                 return block
             else:
-                block.entries += self._entry(token, GROUPS[block.name].members, block.name)
+                self._entry(token, GROUPS[block.name].members, block)
         lost = "" if block.name in _COUNT_UNCLOSED else ", and it is left out"
         what = f"<{block.name}> has no end: {self._why_ended()} before </{block.name}>{lost}"
         self._problems.error(block.line, what, f"close it with </{block.name}>, and shorten what is too long")
         return block
 
+    def _next(self) -> Token | None:
+        """The next token. What an unknown element holds was told with it."""
+        token = self._scanner.get()
+        while token and token.kind is not Kind.TAG and self._text_is_told:
+            token = self._scanner.get()
+        self._text_is_told = False
+        return token
+
     # -- one element
 
-    def _entry(self, token: Token, known: Mapping[str, Element], where: str) -> list[Entry]:
+    def _entry(self, token: Token, known: Mapping[str, Element], into: Block | Outline) -> None:
         element = known.get(token.name.removesuffix("/"))
         if element is None:
-            self._unknown(token, known, where)
-            return []
+            self._unknown(token, known, into)
+            return
         self._look_at_attributes(token)
         try:
-            value = read(self._scanner, element, token)
+            into.entries.append(Entry(element, read(self._scanner, element, token), token.line))
         except Ignored as reason:
             self._not_understood(element, token, reason)
-            return []
-        return [Entry(element, value, token.line)]
 
     def _not_understood(self, element: Element, token: Token, reason: Ignored) -> None:
         remedy = reason.remedy or f"write {element.expected()}"
@@ -186,26 +201,39 @@ class _Reader:
             self._problems.error(token.line, f"<{element.name}> {reason}, and is ignored", remedy)
         self._unfinished[element.name] += 1
 
-    def _unknown(self, token: Token, known: Mapping[str, Element], where: str) -> None:
+    def _unknown(self, token: Token, known: Mapping[str, Element], into: Block | Outline) -> None:
         name = token.name
         if name.startswith("/"):
-            self._end_of_unknown(token, where)
+            self._end_of_unknown(token, into.name)
             return
         bare = name.rstrip("/")
         if name in GROUPS:
-            self._problems.error(token.line, f"<{name}> stands in a <{where}>", f"write </{where}> before it")
+            what = f"<{name}> stands in a <{into.name}>"
+            self._problems.error(token.line, what, f"write </{into.name}> before it")
         elif bare in known or bare in GROUPS:
             what = f"<{bare}> is ignored: it is empty or has an attribute with a slash in it"
             self._problems.error(token.line, what, f"write <{bare}> plainly")
-        else:
-            what = f"<{shown(name)[1:-1]}> is no element of <{where}>, and is ignored"
-            remedy = "" if self._problems.full else _instead(bare, (*known, *GROUPS))
-            self._problems.error(token.line, what, remedy)
+        elif bare not in self._lost_group[1]:
+            self._no_element(token, (*known, *GROUPS), into)
         if not name.endswith("/"):
             self._unfinished[name] += 1
+            self._text_is_told = True
+
+    def _no_element(self, token: Token, known: Iterable[str], into: Block | Outline) -> None:
+        name = token.name.rstrip("/")
+        what = f"<{shown(token.name)[1:-1]}> is no element of <{into.name}>, and is ignored"
+        meant = "" if self._problems.full or name in _INSTEAD else _nearest(name, known)
+        if meant:
+            into.misspelt.setdefault(meant, token)
+        if meant in GROUPS and token.name == name:
+            self._lost_group = (name, GROUPS[meant].members)
+        remedy = _INSTEAD.get(name) or (did_you_mean(meant) if meant else _NOTHING_LIKE_IT)
+        self._problems.error(token.line, what, remedy)
 
     def _end_of_unknown(self, token: Token, where: str) -> None:
         name = token.name.removeprefix("/")
+        if name == self._lost_group[0]:
+            self._lost_group = ("", {})
         if self._unfinished[name]:
             self._unfinished[name] -= 1
         elif name == "job_desc":
@@ -245,8 +273,11 @@ class _Reader:
             self._problems.error(entry.line, what, "write it once")
 
 
-def _instead(name: str, known: Iterable[str]) -> str:
-    if name in _INSTEAD:
-        return _INSTEAD[name]
-    near = difflib.get_close_matches(name[:40], list(known), n=1)
-    return f"did you mean <{near[0]}>?" if near else "take it away, or see docs/reference/job-xml.md for what there is"
+def did_you_mean(name: str) -> str:
+    """The remedy for an element that is misspelt."""
+    return f"did you mean <{name}>?"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """What there is that looks most like it, or ""."""
+    return next(iter(difflib.get_close_matches(name[:40], list(known), n=1)), "")

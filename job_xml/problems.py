@@ -88,7 +88,8 @@ class Problems:
         self.add(line, Severity.NOTE, what, remedy)
 
     def refuse(self, line: int, what: str, remedy: str, exit_code: int = EXIT_BAD_FILE) -> None:
-        """The job cannot be run."""
+        """The job cannot be run. What was found before on this line, with the same remedy, is not told beside it."""
+        self._found = [p for p in self._found if p.exit_code or (p.line, p.remedy) != (line, remedy)]
         self.add(line, Severity.ERROR, what, remedy, exit_code)
 
     def fatal(self) -> Problem | None:

@@ -136,6 +136,34 @@ def test_what_is_wrong_with_a_job(tmp_path: Path, inside: str, severity: Severit
     assert one(complaints(tmp_path, in_job(inside)), words).severity is severity
 
 
+@pytest.mark.parametrize(
+    ("content", "line", "meant"),
+    [
+        (in_task("<aplication>app</aplication>"), 3, "application"),
+        (in_task(APP + "<comand_line><![CDATA[a]]></comand_line>"), 4, "command_line"),
+        (
+            in_task(APP + "<virtual_machine>v</virtual_machine>\n<cpus>2</cpus>\n<memory_mb>64</memory_mb>"),
+            4,
+            "virtualmachine",
+        ),
+        (in_vm("<copy_stdin_to_VM>1</copy_stdin_to_VM>\n<stdinfilename>in</stdinfilename>"), 6, "stdin_filename"),
+        (in_task("<virtualmachine>v</virtualmachine>\n<aplication>app</aplication>"), 4, "application"),
+        (in_job("<taks>\n" + APP + "<weight>2</weight>\n</taks>"), 2, "task"),
+        (in_job("<task>" + APP + "</task><unzip_input>\n<zipfile>a</zipfile></unzip_input>"), 4, "zipfilename"),
+    ],
+)
+def test_a_misspelt_element_is_one_error(tmp_path: Path, content: str, line: int, meant: str) -> None:
+    """It proposes the right name; what it holds, and what is missing because of it, is not told besides."""
+    errors = [problem for problem in complaints(tmp_path, content) if problem.severity is not Severity.NOTE]
+    assert [(problem.line, problem.remedy) for problem in errors] == [(line, f"did you mean <{meant}>?")]
+
+
+def test_after_a_misspelt_task_all_is_looked_at(tmp_path: Path) -> None:
+    """What stands in it is not told; what follows it is."""
+    problems = complaints(tmp_path, in_job("<taks><weight>2</weight></taks>\n<weight>2</weight>\n<task/>"))
+    assert [problem.line for problem in problems] == [2, 3, 4]
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     """Also where the job would end at the first one, and in the file's order."""
     problems = complaints(tmp_path, in_vm("<cpus>x</cpus>\n<wieght/>\n<copy_file_to_VM>/a</copy_file_to_VM>"))
