@@ -60,6 +60,19 @@ class GuestSettings:
 
 
 @dataclass(frozen=True)
+class ResultSettings:
+    """[results]"""
+
+    keep_days: int = _setting(
+        30,
+        "whole days that a command is kept, with its output, after its results were read last; one that runs, whose"
+        " results nobody has read, or that a snapshot holds is kept. 0: all are kept until somebody forgets them",
+        0,
+        36500,
+    )
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that can be set."""
 
@@ -71,6 +84,7 @@ class Config:
     xmlrpc: XmlRpcSettings = field(default_factory=XmlRpcSettings)
     broker: BrokerSettings = field(default_factory=BrokerSettings)
     guests: GuestSettings = field(default_factory=GuestSettings)
+    results: ResultSettings = field(default_factory=ResultSettings)
 
 
 def load(path: Path | None, environment: Mapping[str, str], arguments: Mapping[str, Any]) -> Config:

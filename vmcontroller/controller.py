@@ -223,15 +223,6 @@ class Controller:
         self._sessions.pop(vm, None)
         self._ledger.remove_guest(vm)
 
-    def expire(self) -> None:
-        """Warn of guests that have gone silent, drop those that stay so. To be called every few seconds."""
-        warn, drop = self.guests.silent(self._clock.seconds())
-        for vm in warn:
-            self.log.warn("{vm} has been silent for {grace} s", vm=vm, grace=self.guests.grace)
-        for vm in drop:
-            self.log.warn("{vm} is dropped, it has been silent for too long", vm=vm)
-            self.stopped(vm)
-
     # -- running commands
 
     def run(self, cmd_id: str, request: Request, audience: Mapping[str, str]) -> str:
@@ -292,8 +283,8 @@ class Controller:
         self.command(cmd_id)
         if any(not part.ended for part in self._ledger.parts(cmd_id)):
             raise BadRequest(f"{cmd_id} has not ended everywhere; signalCmd({cmd_id!r}, 9) ends it")
+        self._outputs.remove(cmd_id)  # first: what the ledger does not know nobody would remove
         self._ledger.forget(cmd_id)
-        self._outputs.remove(cmd_id)
 
     # -- signals and input
 

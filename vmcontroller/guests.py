@@ -50,6 +50,10 @@ class Guests:
         """The ids of all that are alive."""
         return list(self._alive)
 
+    def any_late(self, now: float) -> bool:
+        """Whether any has been silent for longer than ``grace``."""
+        return any(now - guest.last_heard > self.grace for guest in self._alive.values())
+
     def silent(self, now: float) -> tuple[list[str], list[str]]:
         """Those to warn of (once), after ``grace``, and those to drop, after 1.5 times as long (2009's rule)."""
         late = {vm: now - guest.last_heard for vm, guest in self._alive.items()}

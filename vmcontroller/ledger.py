@@ -7,7 +7,8 @@ It keeps facts; what follows from them is decided elsewhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ CREATE TABLE IF NOT EXISTS guests (
 CREATE TABLE IF NOT EXISTS rolled_offers (vm TEXT, session INTEGER, PRIMARY KEY (vm, session));
 CREATE TABLE IF NOT EXISTS commands (
     cmd_id TEXT PRIMARY KEY, asked REAL NOT NULL, target TEXT NOT NULL, vm_group TEXT NOT NULL, request TEXT NOT NULL,
-    read INTEGER NOT NULL DEFAULT 0, stdin_closed INTEGER NOT NULL DEFAULT 0);
+    read REAL NOT NULL DEFAULT 0, stdin_closed INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS commands_by_read ON commands (read);
 CREATE TABLE IF NOT EXISTS parts (
     cmd_id TEXT NOT NULL REFERENCES commands ON DELETE CASCADE, vm TEXT NOT NULL, name TEXT NOT NULL,
     state TEXT NOT NULL, result TEXT NOT NULL DEFAULT '', out BLOB, err BLOB, PRIMARY KEY (cmd_id, vm));
@@ -48,9 +50,13 @@ _OPEN = ", ".join(f"'{state}'" for state in sorted(OPEN))
 
 
 class Ledger:
-    """The file. ``path`` may be ":memory:" in tests. DiskFull, StateDirectoryUnusable; any method may say DiskFull."""
+    """The file. ``path`` may be ":memory:" in tests; ``wall`` gives seconds since the epoch.
 
-    def __init__(self, path: Path | str) -> None:
+    DiskFull, StateDirectoryUnusable; every method that writes may say DiskFull, and has written nothing then.
+    """
+
+    def __init__(self, path: Path | str, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
         self._db = Database(path, SCHEMA)
         self._guests: dict[str, GuestRecord] = {}
 
@@ -144,8 +150,18 @@ class Ledger:
         return [row[0] for row in self._db.all(sql)]
 
     def mark_read(self, cmd_id: str) -> None:
-        """Somebody has read the results."""
-        self._db.do("UPDATE commands SET read=1 WHERE cmd_id=?", cmd_id, durable=False)
+        """Somebody has read the results, now."""
+        self._db.do("UPDATE commands SET read=? WHERE cmd_id=?", self._wall(), cmd_id, durable=False)
+
+    def read_before(self, when: float, most: int) -> list[str]:
+        """Commands that have ended, whose results nobody has read since, and that no snapshot could bring back.
+
+        ``when`` is in seconds since the epoch; at most so many, the oldest first.
+        """
+        sql = f"""SELECT cmd_id FROM commands WHERE read > 0 AND read < ? AND cmd_id NOT IN (SELECT cmd_id FROM held)
+                  AND NOT EXISTS (SELECT 1 FROM parts WHERE parts.cmd_id = commands.cmd_id AND state IN ({_OPEN}))
+                  ORDER BY read LIMIT ?"""
+        return [row[0] for row in self._db.all(sql, when, most)]
 
     def close_stdin(self, cmd_id: str) -> None:
         """No input follows what is in the spool."""

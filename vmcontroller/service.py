@@ -11,10 +11,8 @@ from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from vmcontroller import __version__, access, chirpkeys
 from vmcontroller.api import Api
@@ -27,6 +25,7 @@ from vmcontroller.config import Config
 from vmcontroller.controller import Controller
 from vmcontroller.door import Doors
 from vmcontroller.errors import BrokerFailed, PortTaken
+from vmcontroller.expiry import Expiry
 from vmcontroller.hypervisors.loader import Factory
 from vmcontroller.leases import Leases
 from vmcontroller.ledger import Ledger
@@ -91,8 +90,7 @@ class Daemon:
         )
         self._leases = Leases(reactor, self._ledger, self._save, self._last_lease_gone)
         self._transfers = Transfers(self._controller.waiters)
-        self._expiry = LoopingCall(self._controller.expire)
-        self._expiry.clock = reactor
+        self._expiry = Expiry(reactor, wall, ledger, self._controller, self._machines, config.results.keep_days)
         self._messenger: Messenger | None = None
         self._why_down = "the broker does not answer"
 
@@ -142,15 +140,12 @@ class Daemon:
         await self._machines.open()
         self._leases.take_up()
         address = await self._serve()
-        self._expiry.start(self._config.guests.grace / 6, now=False).addErrback(self._expiry_failed)
+        self._expiry.start(self._config.guests.grace / 6)
         if self._config.while_leased:
             self._reactor.callLater(FIRST_LEASE_PATIENCE, self._first_lease_due)
         self._state.announce(address)
         self._serving = True
         return address
-
-    def _expiry_failed(self, failure: Failure) -> None:
-        self.log.failure("silent guests are no longer noticed", failure)
 
     async def _connect_broker(self) -> None:
         """Log in, and be it at the second try: a broker may be starting, too. BrokerFailed, PortTaken."""
@@ -240,8 +235,7 @@ class Daemon:
         self._leases.stop()
         self._transfers.cancel_all()
         self._controller.close()
-        if self._expiry.running:
-            self._expiry.stop()
+        await self._expiry.stop()
         for port in self._ports:
             await _done(port.stopListening())
         try:

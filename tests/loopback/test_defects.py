@@ -3,6 +3,7 @@
 | defects | where |
 |---|---|
 | 1 to 5, 8, 18 | tests/vmcontroller_guest/test_defects.py |
+| 7, the tables that grow | tests/vmcontroller/test_expiry.py |
 | 6, 12, 13 | tests/peers/ and tests/vmcontroller_guest/, by their names |
 | 14 to 18 | tests/wrapper/test_defects.py |
 """

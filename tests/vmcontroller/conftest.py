@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.vmcontroller.doubles import Host
+from tests.vmcontroller.house import House
 
 
 @pytest.fixture
@@ -19,3 +20,10 @@ def host(tmp_path: Path) -> Iterator[Host]:
     host.said()
     yield host
     host.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.close()

@@ -75,9 +75,10 @@ class Host:
 
     def __init__(self, directory: Path, in_thread: Callable[..., Deferred[Any]] = at_once, min_free: int = 0) -> None:
         self.clock = Clock()
-        self.ledger = Ledger(":memory:")
+        self.wall = NOW
+        self.ledger = Ledger(":memory:", lambda: self.wall)
         self.outputs = Outputs(directory / "cmds", in_thread, min_free)
-        self.controller = Controller(self.clock, lambda: NOW, self.ledger, self.outputs, self)
+        self.controller = Controller(self.clock, lambda: self.wall, self.ledger, self.outputs, self)
         self._said: list[tuple[str, Word]] = []
 
     def close(self) -> None:

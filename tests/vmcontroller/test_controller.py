@@ -179,10 +179,8 @@ class TestLife:
 
     def test_beacon_of_one_that_was_given_up(self, host: Host) -> None:
         """It is asked for HELLO."""
-        host.clock.advance(31)
-        host.controller.expire()
-        host.clock.advance(15)
-        host.controller.expire()
+        host.controller.stopped("a")
+        host.controller.stopped("b")
         assert host.controller.guests.alive() == []
         host.hear("a", StillAlive())
         assert host.said(Who) == [("a", Who())]
@@ -190,8 +188,7 @@ class TestLife:
     def test_silence_stops_what_is_repeated(self, host: Host) -> None:
         """Nobody is there to hear it; it is said when the guest has joined again."""
         host.run("c", "a")
-        host.clock.advance(46)
-        host.controller.expire()
+        host.controller.stopped("a")
         host.said()
         host.clock.advance(100)
         assert host.said() == []

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import ensureDeferred
 from zope.interface.verify import verifyObject
 
-from tests.vmcontroller.doubles import Host, result
+from tests.vmcontroller.doubles import result
+from tests.vmcontroller.house import House
 from tests.vmcontroller.memory_hypervisor import MemoryHypervisor
 from vmcontroller.api.daemon import DaemonMethods
 from vmcontroller.api.machines import MachineMethods
@@ -30,65 +29,7 @@ from vmcontroller.errors import (
 from vmcontroller.interfaces import IHypervisor, IScreenshot
 from vmcontroller.leases import Leases
 from vmcontroller.machine import Machine, MachineState
-from vmcontroller.machines import Machines
 from vmcontroller.wire.words import CmdAccepted, Who
-
-
-class House(Host):
-    """A host with machines. It is the Dialer, too."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.hypervisor = MemoryHypervisor()
-        self.dialled: set[str] = set()
-        self.admitted: set[str] = set()
-        self.keys: list[Deferred[tuple[str, str]]] = []
-        self.keys_come_late = False
-        self.machines = Machines(
-            self.hypervisor,
-            self.ledger,
-            self.controller,
-            self,
-            make_key=self._make_key,
-            admit=self.admitted.add,
-            dismiss=self.admitted.discard,
-            seed={"daemon": "d"},
-        )
-
-    def _make_key(self) -> Any:
-        made: Deferred[tuple[str, str]] = Deferred()
-        self.keys.append(made)
-        if not self.keys_come_late:
-            made.callback(("private", "public"))
-        return made
-
-    def dial(self, vm: str) -> None:
-        self.dialled.add(vm)
-
-    def drop(self, vm: str) -> None:
-        self.dialled.discard(vm)
-
-    def make(self, name: str, **options: Any) -> str:
-        """A VM; its id."""
-        return result(self.machines.create(name, "", options)).id
-
-    def bring_up(self, name: str, **options: Any) -> str:
-        """A VM that runs and whose agent is there; its id."""
-        vm = self.make(name, **options)
-        result(self.machines.start(vm))
-        self.join(vm)
-        return vm
-
-    def audience(self, to: str, group: str = "default") -> set[str]:
-        """The names of those who are meant."""
-        return set(result(self.machines.audience(to, group)).values())
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path)
-    yield house
-    house.close()
 
 
 def test_the_hypervisor_is_one() -> None:
