@@ -161,6 +161,7 @@ class RpcSite(Site):
     """The HTTP server: /RPC2 and nothing else. ``max_body`` is in octets."""
 
     requestFactory = _BoundedRequest
+    noisy = False
 
     def __init__(self, dispatch: Dispatch, secret: str, max_body: int, reactor: Any) -> None:
         root = Resource()

@@ -207,6 +207,15 @@ def test_disk_is_full(small_disk: Path) -> None:
         assert len(home.result(cmd_id)["out"]) == 900_000
 
 
+def test_quiet_life(tmp_path: Path) -> None:
+    """A daemon that comes and goes in order, with a VM, has nothing to warn of and does not tell of its factories."""
+    with house(tmp_path / "state") as home:
+        home.vm("alpha")
+    log = (tmp_path / "state" / "daemon.log").read_text()
+    assert "joined" in log
+    assert [line for line in log.splitlines() if "#warn" in line or "#error" in line or "factory" in line] == []
+
+
 def test_house_leaves_nothing(tmp_path: Path) -> None:
     """After a stop no process, port file or VM is left."""
     state = tmp_path / "state"

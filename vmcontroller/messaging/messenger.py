@@ -25,8 +25,8 @@ class Messenger:
     """Keeps one connection to the broker, by dialling or by being given connections; a newer one replaces the older.
 
     ``on_up()`` when every subscription stands. ``on_message(destination, headers, body)`` for each MESSAGE.
-    ``on_down(reason)`` when a connection has ended, and for each attempt that failed. ``on_drained()`` when
-    ``congested`` has become false.
+    ``on_down(reason)`` when a connection has ended that nobody asked to end, and for each attempt that failed.
+    ``on_drained()`` when ``congested`` has become false.
 
     It starts and stops as twisted.application's Services do, but is none: they cost a guest 0.7 MB of memory.
     """
@@ -170,9 +170,10 @@ class Messenger:
         if client is not self._client:
             return
         self._client = None
-        self._on_down(reason)
         if self._ended is not None:
             ended, self._ended = self._ended, None
             ended.callback(None)
-        elif self._running and self._endpoint is not None:
+            return
+        self._on_down(reason)
+        if self._running and self._endpoint is not None:
             self._dial_later()

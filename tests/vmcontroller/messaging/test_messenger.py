@@ -38,6 +38,10 @@ class Listener:
     def drained(self) -> None:
         self._told.put(("drained",))
 
+    def untold(self) -> list:
+        """What has not been handed out."""
+        return self._told.pending
+
     def next(self) -> Deferred[tuple]:
         return self._told.get().addTimeout(SECONDS, reactor)
 
@@ -126,6 +130,13 @@ class TestTalking(MessengerCase):
         await here.stopService()
         for number in range(50):
             self.assertEqual(await there.next(), (THERE, None, b"%d" % number * 1000))
+
+    async def test_an_end_that_was_asked_for_is_no_news(self):
+        """Nobody is told that the connection is down."""
+        messenger, listener = await self.up()
+        await messenger.stopService()
+        self.assertFalse(messenger.up)
+        self.assertEqual(listener.untold(), [])
 
 
 class TestRedial(MessengerCase):
