@@ -232,12 +232,12 @@ class Daemon:
 
     async def stop(self, save: bool) -> None:
         """End: no new call is taken, transfers are cancelled, VMs saved or left running, the state directory freed."""
-        self._leases.stop()
-        self._transfers.cancel_all()
-        self._controller.close()
-        await self._expiry.stop()
         for port in self._ports:
             await _done(port.stopListening())
+        self._leases.stop()
+        await self._transfers.cancel_all()
+        self._controller.close()
+        await self._expiry.stop()
         try:
             await self._machines.close(save)
         finally:

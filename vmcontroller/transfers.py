@@ -99,7 +99,10 @@ class Transfers:
         if work is not None:
             work.cancel()
 
-    def cancel_all(self) -> None:
-        """The daemon stops."""
-        for transfer_id in list(self._transfers):
-            self.cancel(transfer_id)
+    async def cancel_all(self) -> None:
+        """The daemon stops: returns when every transfer has ended and what was half done is removed."""
+        running = [transfer.work for transfer in self._transfers.values() if transfer.work is not None]
+        for work in running:
+            work.cancel()
+        for work in running:
+            await work

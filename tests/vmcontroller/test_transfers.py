@@ -95,8 +95,26 @@ def test_cancelled(mover: Mover) -> None:
 def test_cancelled_with_the_daemon(mover: Mover) -> None:
     """All at once."""
     transfers = [mover.start() for _ in range(3)]
-    mover.transfers.cancel_all()
+    result(mover.transfers.cancel_all())
     assert {mover.transfers.get(transfer).state for transfer in transfers} == {"cancelled"}
+
+
+def test_daemon_waits_for_what_it_cancels(mover: Mover) -> None:
+    """A transfer that was cancelled ends when its thread does; until then half a file may lie there."""
+    thread: Deferred[None] = Deferred()
+
+    async def move(progress: Progress) -> None:
+        try:
+            await mover.work
+        finally:
+            await thread
+
+    transfer = mover.transfers.start(move)
+    all_ended = ensureDeferred(mover.transfers.cancel_all())
+    assert not all_ended.called
+    thread.callback(None)
+    result(all_ended)
+    assert mover.transfers.get(transfer).state == "cancelled"
 
 
 def test_unknown(mover: Mover) -> None:
@@ -116,4 +134,4 @@ def test_oldest_are_forgotten(mover: Mover) -> None:
     mover.transfers.get(transfers[-1])
     with pytest.raises(UnknownTransfer):
         mover.transfers.get(transfers[0])
-    mover.transfers.cancel_all()
+    result(mover.transfers.cancel_all())
