@@ -10,20 +10,20 @@ import os
 import queue
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from vmcontroller.cli.patience import Patience
 from vmcontroller.cli.sinks import Sink
 from vmcontroller.client import ApiFault, Client, octets
 from vmcontroller.errors import CommandEnded
 
 #: Seconds that one call waits for more output. On Windows it also bounds how long Ctrl-C takes.
 POLL_SECONDS = 2.0
-#: Seconds after which it is said which VMs have not taken the command yet.
-SILENCE_SECONDS = 5.0
+#: Seconds between two looks at what is waited for.
+LOOK_SECONDS = 1.0
 #: Octets of input that one call carries.
 INPUT_OCTETS = 64 * 1024
 SIGKILL = 9
@@ -35,21 +35,23 @@ Events = queue.SimpleQueue[Event]
 
 
 class Following:
-    """A command that runs; ``say`` tells the operator a sentence."""
+    """A command that runs."""
 
-    def __init__(self, api: Client, cmd_id: str, events: Events, say: Callable[[str], None]) -> None:
+    def __init__(self, api: Client, cmd_id: str, events: Events, patience: Patience) -> None:
         self._api = api
         self._cmd_id = cmd_id
         self._events = events
-        self._say = say
-        self._tell_at: float | None = time.monotonic() + SILENCE_SECONDS
+        self._patience = patience
 
-    def follow(self, sinks: Mapping[str, tuple[Sink, Sink]]) -> None:
-        """Return when the command has ended in every VM of ``sinks``. ApiFault, NotRunning, OSError of a sink."""
+    def follow(self, sinks: Mapping[str, tuple[Sink, Sink]]) -> bool:
+        """True when the command has ended in every VM of ``sinks`` and all of it was shown; False when its time is up.
+
+        ApiFault, NotRunning, OSError of a sink.
+        """
         for vm, (out, err) in sinks.items():
             self._in_thread(vm, partial(copy_output, cmd_id=self._cmd_id, vm=vm, out=out, err=err))
         running = set(sinks)
-        while running:
+        while running and not self._patience.is_over():
             event = self._next()
             if isinstance(event, int):
                 self._send(event)
@@ -58,6 +60,7 @@ class Following:
                 if error:
                     raise error
                 running.discard(vm)
+        return not running
 
     def feed(self, descriptor: int) -> None:
         """Pass on an open file as the command's input, beside all else."""
@@ -76,23 +79,15 @@ class Following:
 
     def _next(self) -> Event | None:
         try:
-            return self._events.get(timeout=1.0)
+            return self._events.get(timeout=LOOK_SECONDS)
         except queue.Empty:
-            self._tell_silent()
+            self._patience.look()
             return None
-
-    def _tell_silent(self) -> None:
-        if self._tell_at is None or time.monotonic() < self._tell_at:
-            return
-        self._tell_at = None
-        parts = self._api.call("getCmdDetails", self._cmd_id)["parts"]
-        silent = sorted(vm for vm, part in parts.items() if part["state"] == "sent")
-        if silent:
-            self._say(f"has not answered yet: {', '.join(silent)}")
 
     def _send(self, number: int) -> None:
         with ended_is_fine():
             self._api.call("signalCmd", self._cmd_id, number)
+        self._patience.signalled(number)
 
 
 def copy_output(api: Client, cmd_id: str, vm: str, out: Sink, err: Sink) -> None:

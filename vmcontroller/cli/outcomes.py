@@ -22,7 +22,7 @@ def exit_code(part: Part) -> int:
             return int(part["exitCodeOrSignal"])
         case "signalled":
             return codes.SIGNALLED + int(part["exitCodeOrSignal"])
-        case "timedOut":
+        case "timedOut" | "sent" | "accepted":  # it is waited for no longer
             return codes.TIMED_OUT
         case "notStarted":
             return codes.NOT_FOUND if _MISSING.search(part["reason"]) else codes.NOT_EXECUTABLE
@@ -35,9 +35,16 @@ def may_come_back(part: Part) -> bool:
     return part["state"] in ("lost", "rolledBack")
 
 
+def is_open(part: Part) -> bool:
+    """It has no outcome yet."""
+    return not part["outcome"]
+
+
 def trouble(vm: str, part: Part) -> str:
     """The sentence that the operator needs besides the exit code, or ""."""
     sentences = {
+        "sent": "the command was not begun in time; it is killed as soon as the VM answers",
+        "accepted": "the command has not ended in time; it is killed as soon as the VM answers",
         "timedOut": "the command was ended by its limit",
         "notStarted": "the command was not started",
         "lost": "the command was lost, its VM or its agent went away",

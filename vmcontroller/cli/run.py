@@ -13,6 +13,7 @@ from typing import Any
 from vmcontroller.cli import codes
 from vmcontroller.cli.following import SIGKILL, Events, Following, ended_is_fine, forwarding
 from vmcontroller.cli.outcomes import Part, exit_code, may_come_back, told, trouble
+from vmcontroller.cli.patience import Patience
 from vmcontroller.cli.session import Session
 from vmcontroller.cli.sinks import Descriptor, Kept, Labelled, Sink
 from vmcontroller.cli.verbs import UsageError, Verbs, assignment
@@ -41,7 +42,9 @@ def _declare_run(parser: ArgumentParser) -> None:
         "--env", metavar="K=V", type=assignment, action="append", default=[], help="an environment variable"
     )
     parser.add_argument("--cwd", metavar="PATH", default="", help="working directory in the VM")
-    parser.add_argument("--timeout", metavar="S", type=float, default=0.0, help="end it after so many seconds")
+    parser.add_argument(
+        "--timeout", metavar="S", type=float, default=0.0, help="end it after so many seconds, wherever it is"
+    )
     parser.add_argument(
         "--group", metavar="GROUP", default="", help="the group that a pattern reaches; absent: default"
     )
@@ -61,7 +64,8 @@ def run(session: Session) -> int:
         with _named(session, cmd_id):
             forwards = sys.stdin is not None and not session.arguments.no_stdin
             _ask(session, api, cmd_id, {"stdin": "stream"} if forwards else {})
-            following = Following(api, cmd_id, events, session.say)
+            patience = Patience(api, cmd_id, session.say, session.arguments.timeout)
+            following = Following(api, cmd_id, events, patience)
             if forwards:
                 following.feed(sys.stdin.fileno())
             return _follow(session, api, cmd_id, following, forget=True)
@@ -97,7 +101,7 @@ def output(session: Session) -> int:
     """Show it all, wait for the end and exit with the command's code; Ctrl-C leaves the command running."""
     cmd_id = session.arguments.cmd_id
     with session.api() as api:
-        following = Following(api, cmd_id, queue.SimpleQueue(), session.say)
+        following = Following(api, cmd_id, queue.SimpleQueue(), Patience(api, cmd_id, session.say))
         return _follow(session, api, cmd_id, following, forget=False)
 
 
@@ -105,14 +109,17 @@ def _follow(session: Session, api: Client, cmd_id: str, following: Following, fo
     details = api.call("getCmdDetails", cmd_id)
     sinks = _sinks(session, details)
     try:
-        following.follow(sinks)
+        is_whole = following.follow(sinks)
     except OSError:
         if forget:
             _end(api, cmd_id)
         raise
     parts = api.call("getCmdDetails", cmd_id)["parts"]
     code = _conclude(session, cmd_id, parts, sinks)
-    if any(map(may_come_back, parts.values())):
+    if not is_whole:
+        _kill(api, cmd_id)
+        session.say(f"{_HINT} {cmd_id}")
+    elif any(map(may_come_back, parts.values())):
         session.say(f"a snapshot may bring the command back; {_HINT} {cmd_id}")
     elif forget:
         api.call("forgetCmd", cmd_id)
@@ -121,10 +128,14 @@ def _follow(session: Session, api: Client, cmd_id: str, following: Following, fo
 
 def _end(api: Client, cmd_id: str) -> None:
     """Nobody takes what it writes: it is ended, as it would be here."""
-    with ended_is_fine():
-        api.call("signalCmd", cmd_id, SIGKILL)
+    _kill(api, cmd_id)
     if api.call("waitForCmd", cmd_id, END_SECONDS)["finished"]:
         api.call("forgetCmd", cmd_id)
+
+
+def _kill(api: Client, cmd_id: str) -> None:
+    with ended_is_fine():
+        api.call("signalCmd", cmd_id, SIGKILL)
 
 
 def _sinks(session: Session, details: Mapping[str, Any]) -> Sinks:

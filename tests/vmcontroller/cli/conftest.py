@@ -1,11 +1,16 @@
-"""A daemon that is found but not real, and a way to call the command line in this process."""
+"""A daemon that is found but not real, and two ways to call the command line: in this process and as one of its own."""
 
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +29,9 @@ class Done:
 
 
 Call = Callable[..., Done]
+Started = Callable[..., "subprocess.Popen[bytes]"]
+
+HOUSE = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -53,3 +61,48 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
         return Done(code, out.read(), err.getvalue())
 
     return run
+
+
+@pytest.fixture
+def begin(tmp_path: Path, daemon: FakeDaemon) -> Any:
+    """Start the command line with pipes at its ends; what still runs afterwards is ended."""
+    begun: list[subprocess.Popen[bytes]] = []
+    environment = os.environ | {"VMCONTROLLER_STATE_DIR": str(tmp_path), "PYTHONPATH": str(HOUSE)}
+
+    def start(*argv: str, **how: Any) -> subprocess.Popen[bytes]:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        command = [sys.executable, "-m", "vmcontroller", *argv]
+        begun.append(subprocess.Popen(command, env=environment, **{**pipes, **how}))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+
+
+@pytest.fixture
+def do(begin: Started) -> Any:
+    """Run it to its end: code, stdout, stderr."""
+
+    def run(*argv: str, stdin: bytes = b"") -> tuple[int, bytes, str]:
+        process = begin(*argv)
+        out, err = process.communicate(stdin, timeout=30)
+        return process.returncode, out, err.decode()
+
+    return run
+
+
+def shell(script: str) -> list[str]:
+    return ["--", "sh", "-c", script]
+
+
+def await_(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

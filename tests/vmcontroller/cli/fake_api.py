@@ -60,7 +60,9 @@ class FakePart:
         return self.outcome
 
     def read(self, stream: str, offset: int) -> bytes:
-        return os.pread(self.files[stream].fileno(), 1 << 20, offset)
+        """What is there; a caller who has left may still wait for it after the test."""
+        file = self.files[stream]
+        return b"" if file.closed else os.pread(file.fileno(), 1 << 20, offset)
 
     def told(self) -> dict[str, Any]:
         outcome = self.look()
@@ -93,6 +95,7 @@ class FakeApi:
         self.forgotten: list[str] = []
         self.transfers: dict[str, dict[str, Any]] = {}
         self.stalls = False
+        self.taken = True
         self.snapshots: dict[str, list[dict[str, Any]]] = {}
 
     def methods(self) -> dict[str, Callable[..., Any]]:
@@ -212,8 +215,12 @@ class FakeApi:
         return {name: part for name, part in self.cmds[cmd_id].items() if vm in ("", name)}
 
     def getCmdDetails(self, cmd_id: str) -> dict[str, Any]:
-        parts = {vm: {**part.told(), "id": self.ids[vm]} for vm, part in self._parts(cmd_id).items()}
+        parts = {vm: {**part.told(), **self._where(vm)} for vm, part in self._parts(cmd_id).items()}
         return {"cmdId": cmd_id, "timestamp": time.time() - 75, "parts": parts, **self.asked[cmd_id]}
+
+    def _where(self, vm: str) -> dict[str, Any]:
+        """``taken`` false: no agent has heard of any command."""
+        return {"id": self.ids[vm], "alive": vm in self.alive} | ({} if self.taken else {"state": "sent"})
 
     def listCmds(self, filter: dict[str, Any]) -> list[dict[str, Any]]:
         return [self.getCmdDetails(cmd_id) for cmd_id in self.cmds]

@@ -1,68 +1,20 @@
-"""``run`` and ``output`` as a process of their own, with real pipes and signals; commands are processes of the fake."""
+"""``run`` and ``output`` as a process of their own, with real pipes; commands are processes of the fake."""
 
 from __future__ import annotations
 
 import json
 import os
-import queue
-import re
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.vmcontroller.cli.conftest import Started, shell
 from tests.vmcontroller.cli.fake_api import FakeApi
 from tests.vmcontroller.fake_daemon import FakeDaemon, hang_up
-from vmcontroller import client
-from vmcontroller.cli import following
-from vmcontroller.cli.sinks import Kept
 
-HOUSE = Path(__file__).parents[3]
 EVERY_OCTET = bytes(range(256)) * 300
-
-Started = Callable[..., "subprocess.Popen[bytes]"]
-
-
-@pytest.fixture
-def begin(tmp_path: Path, daemon: FakeDaemon) -> Any:
-    """Start the command line with pipes at its ends; what still runs afterwards is ended."""
-    begun: list[subprocess.Popen[bytes]] = []
-    environment = os.environ | {"VMCONTROLLER_STATE_DIR": str(tmp_path), "PYTHONPATH": str(HOUSE)}
-
-    def start(*argv: str, **how: Any) -> subprocess.Popen[bytes]:
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        command = [sys.executable, "-m", "vmcontroller", *argv]
-        begun.append(subprocess.Popen(command, env=environment, **{**pipes, **how}))
-        return begun[-1]
-
-    yield start
-    for process in begun:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe:
-                pipe.close()
-
-
-@pytest.fixture
-def do(begin: Started) -> Any:
-    """Run it to its end: code, stdout, stderr."""
-
-    def run(*argv: str, stdin: bytes = b"") -> tuple[int, bytes, str]:
-        process = begin(*argv)
-        out, err = process.communicate(stdin, timeout=30)
-        return process.returncode, out, err.decode()
-
-    return run
-
-
-def shell(script: str) -> list[str]:
-    return ["--", "sh", "-c", script]
 
 
 class TestOneVM:
@@ -196,83 +148,6 @@ class TestPattern:
         code, out, _ = do("run", "w*", "--", "cat", stdin=b"x\n")
         assert (code, sorted(out.splitlines())) == (0, [b"w1: x", b"w2: x"])
 
-    def test_who_has_not_answered_is_told(
-        self, daemon: FakeDaemon, api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """After a while, once, while the others go on."""
-        monkeypatch.setattr(following, "SILENCE_SECONDS", 0.0)
-        api.runCmd("w*", "sleep", ["60"], {}, "", "", {"cmdId": "c"})
-        told = {"w1": {"state": "accepted"}, "w2": {"state": "sent"}}
-        daemon.methods["getCmdDetails"] = lambda cmd_id: {"parts": told}
-        events: following.Events = queue.SimpleQueue()
-        said: list[str] = []
-
-        def say(sentence: str) -> None:
-            said.append(sentence)
-            events.put(int(signal.SIGTERM))
-
-        with client.connect(tmp_path) as connection:
-            following.Following(connection, "c", events, say).follow(dict.fromkeys(told, (Kept(), Kept())))
-        assert said == ["has not answered yet: w2"]
-        assert {part.look() for part in api.cmds["c"].values()} == {"signalled"}
-
-
-class TestSignals:
-    """Ctrl-C and its kin go to the command."""
-
-    TRAPPING = "trap 'echo caught; exit 5' INT TERM HUP; echo ready; while :; do sleep 0.05; done"
-    DEAF = "trap '' INT TERM; echo ready; while :; do sleep 0.05; done"
-
-    def ready(self, begin: Started, script: str) -> subprocess.Popen[bytes]:
-        process = begin("run", "w1", *shell(script))
-        assert process.stdout
-        assert process.stdout.readline() == b"ready\n"
-        return process
-
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    def test_the_command_may_handle_it(self, begin: Started, number: int) -> None:
-        """Its own last words and code are ours."""
-        process = self.ready(begin, self.TRAPPING)
-        process.send_signal(number)
-        out, _ = process.communicate(timeout=30)
-        assert (process.returncode, out) == (5, b"caught\n")
-
-    def test_or_die_of_it(self, begin: Started) -> None:
-        """128 and the signal's number."""
-        process = self.ready(begin, "echo ready; exec sleep 60")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130
-
-    def test_the_second_kills(self, begin: Started, daemon: FakeDaemon) -> None:
-        """A command that does not listen is ended."""
-        process = self.ready(begin, self.DEAF)
-        process.send_signal(signal.SIGINT)
-        await_(lambda: len(daemon.asked("signalCmd")) == 1)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 137
-        assert [number for _, number in daemon.asked("signalCmd")] == [signal.SIGINT, signal.SIGKILL]
-
-    def test_the_third_leaves(self, begin: Started, daemon: FakeDaemon) -> None:
-        """A VM that is paused cannot be killed from inside; the operator is told how to come back."""
-        daemon.methods["signalCmd"] = lambda cmd_id, number: True
-        process = self.ready(begin, self.DEAF)
-        for count in (1, 2):
-            process.send_signal(signal.SIGINT)
-            await_(lambda count=count: len(daemon.asked("signalCmd")) == count)  # type: ignore[misc]
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
-        assert process.returncode == 130
-        assert re.search(r"the command may go on; .*: vmcontroller output [0-9a-f]{32}\n$", err.decode())
-
-    def test_a_signal_that_was_ignored_stays_ignored(self, begin: Started, daemon: FakeDaemon) -> None:
-        """nohup means what it says."""
-        process = begin("run", "w1", *shell("echo ready; read x"), preexec_fn=lambda: signal.signal(1, signal.SIG_IGN))
-        assert process.stdout
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(signal.SIGHUP)
-        process.communicate(b"go on\n", timeout=30)
-        assert (process.returncode, daemon.asked("signalCmd")) == (0, [])
-
 
 class TestTrouble:
     """What breaks on the way."""
@@ -344,11 +219,3 @@ class TestOutput:
     def test_an_unknown_one_is_told(self, do: Any) -> None:
         """The fault's sentence."""
         assert do("output", "x") == (1, b"", "vmcontroller: no command has the id x\n")
-
-
-def await_(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until it is so."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
