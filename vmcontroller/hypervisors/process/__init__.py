@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vmcontroller.hypervisors.common.host import IPluginReactor
 from vmcontroller.hypervisors.process.hypervisor import ProcessHypervisor
-from vmcontroller.hypervisors.process.launch import IProcessReactor, agent_command
+from vmcontroller.hypervisors.process.launch import agent_command
 
 
-def create(reactor: IProcessReactor, state_dir: Path, owner: str) -> ProcessHypervisor:
+def create(reactor: IPluginReactor, state_dir: Path, owner: str) -> ProcessHypervisor:
     """The plugin's factory; nothing is touched before connect()."""
     return ProcessHypervisor(reactor, state_dir, owner, agent_command())

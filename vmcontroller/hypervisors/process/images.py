@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 from vmcontroller.errors import BadImage
-from vmcontroller.hypervisors.process import files
+from vmcontroller.hypervisors.common import files
 
 _PIECE = 1 << 20
 

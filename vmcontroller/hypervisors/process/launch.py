@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError
-from twisted.internet.interfaces import IReactorFDSet, IReactorThreads, IReactorTime, IReadDescriptor
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vmcontroller.errors import HypervisorFailed
-from vmcontroller.hypervisors.process import proc
+from vmcontroller.hypervisors.common import proc
+from vmcontroller.hypervisors.common.host import Host
 from vmcontroller.hypervisors.process.record import Home, Running
 
 #: Seconds that an agent may take to open its ports.
@@ -25,10 +25,6 @@ PATIENCE = 30.0
 _LONGEST_LINE = 4096
 _LAST_WORDS = 2000
 _PACKAGES = Path(__file__).parents[3]
-
-
-class IProcessReactor(IReactorTime, IReactorFDSet, IReactorThreads):
-    """What this plugin needs of the reactor."""
 
 
 def agent_command() -> tuple[str, ...]:
@@ -51,8 +47,8 @@ def _environment(marks: Mapping[str, str]) -> dict[str, str]:
 class Launcher:
     """Starts agents, a few at a time: more at once would only be slower together."""
 
-    def __init__(self, reactor: IProcessReactor, command: Sequence[str], patience: float) -> None:
-        self._reactor = reactor
+    def __init__(self, host: Host, command: Sequence[str], patience: float) -> None:
+        self._host = host
         self._command = tuple(command)
         self._patience = patience
         self._turns = DeferredSemaphore(2 * (os.cpu_count() or 1))
@@ -71,7 +67,7 @@ class Launcher:
     async def _launch(self, home: Home, marks: Mapping[str, str]) -> Running:
         pid, pipe = self._spawn(home, marks)
         try:
-            line = await _Announcement(self._reactor, pipe).line.addTimeout(self._patience, self._reactor)
+            line = await _Announcement(self._host.reactor, pipe).line.addTimeout(self._patience, self._host.reactor)
             running = _running(pid, line)
         except TimeoutError:
             running = None
@@ -83,7 +79,7 @@ class Launcher:
 
     async def _end(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
-        await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), os.waitpid, pid, 0)
+        await self._host.in_thread(os.waitpid, pid, 0)
 
     def _spawn(self, home: Home, marks: Mapping[str, str]) -> tuple[int, int]:
         reading, writing = os.pipe()

@@ -8,41 +8,26 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, ParamSpec, TypeVar
+from dataclasses import replace
+from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vmcontroller.errors import UnknownVM
-from vmcontroller.hypervisors.process import files, proc, snapshots, watch
-from vmcontroller.hypervisors.process.launch import IProcessReactor, Launcher
+from vmcontroller.hypervisors.common import files, proc, watch
+from vmcontroller.hypervisors.common.host import Host
+from vmcontroller.hypervisors.common.verb import verb
+from vmcontroller.hypervisors.process import snapshots
+from vmcontroller.hypervisors.process.launch import Launcher
 from vmcontroller.hypervisors.process.record import Home, Record, Running
 from vmcontroller.hypervisors.process.tree import Tree
-from vmcontroller.hypervisors.process.verb import verb
 from vmcontroller.machine import GuestAddress, MachineState, Snapshot
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 RUNNING, PAUSED = MachineState.RUNNING, MachineState.PAUSED
 OFF = (MachineState.POWERED_OFF, MachineState.SAVED, MachineState.ABORTED)
 ON = (RUNNING, PAUSED)
-
-
-@dataclass(frozen=True)
-class Host:
-    """What all machines share. ``wall`` gives seconds since the epoch."""
-
-    reactor: IProcessReactor
-    launcher: Launcher
-    wall: Callable[[], float]
-
-    def in_thread(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Deferred[R]:
-        """Do what blocks elsewhere."""
-        return deferToThreadPool(self.reactor, self.reactor.getThreadPool(), work, *args, **kwargs)
 
 
 class ProcessMachine:
@@ -50,13 +35,14 @@ class ProcessMachine:
 
     log = Logger()
 
-    def __init__(self, host: Host, home: Home, record: Record) -> None:
+    def __init__(self, host: Host, launcher: Launcher, home: Home, record: Record) -> None:
         self.record = record
         self.home = home
         self.lock = DeferredLock()
         self.meanwhile: MachineState | None = None
         self.removed = False
         self._host = host
+        self._launcher = launcher
         self._tree = Tree({"VMCONTROLLER_OWNER": record.owner, "VMCONTROLLER_ID": record.id})
         self._unwatch: Callable[[], None] = lambda: None
 
@@ -175,7 +161,7 @@ class ProcessMachine:
 
     async def _boot(self) -> None:
         try:
-            running = await self._host.launcher.launch(self.home, self._tree.marks)
+            running = await self._launcher.launch(self.home, self._tree.marks)
             await self._note(state=RUNNING, running=running, button=False)
         except Exception:
             await self._host.in_thread(self._tree.kill)

@@ -8,28 +8,23 @@ snapshots/     one directory for each         agent.log   what the agent said si
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vmcontroller.hypervisors.process import files
-from vmcontroller.machine import Machine, MachineSpec, MachineState
+from vmcontroller.hypervisors.common import files, record
 
 
 @dataclass(frozen=True)
-class Running:
+class Running(record.Running):
     """An agent that runs: which process it is, and where it listens on 127.0.0.1."""
 
-    pid: int
-    started: int
-    boot: str
     door_port: int
     chirp_port: int
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(record.Record):
     """A machine as it stands in machine.json.
 
     ``running`` is there in the states Running and Paused. ``held`` is there while the machine is frozen, for a
@@ -37,47 +32,21 @@ class Record:
     ``button`` says that shutdown was asked for, so the agent's end is no accident.
     """
 
-    owner: str
-    id: str
-    name: str
-    group: str
-    image: str
-    memory_mb: int
-    cpus: int
-    network: bool
-    state: MachineState = MachineState.POWERED_OFF
     running: Running | None = None
     held: tuple[tuple[int, int], ...] | None = None
     button: bool = False
 
     @classmethod
-    def of(cls, owner: str, spec: MachineSpec) -> Record:
-        """The record of a new machine, PoweredOff."""
-        return cls(owner, spec.id, spec.name, spec.group, spec.image, spec.memory_mb, spec.cpus, network=spec.network)
-
-    @classmethod
-    def parse(cls, text: str) -> Record:
-        """The record in machine.json; ValueError, KeyError or TypeError when it is none."""
-        said: dict[str, Any] = json.loads(text)
-        said["state"] = MachineState(said["state"])
-        said["running"] = Running(**said["running"]) if said["running"] else None
-        said["held"] = said["held"] and tuple((int(pid), int(started)) for pid, started in said["held"])
-        return cls(**said)
-
-    def text(self) -> str:
-        """What goes into machine.json."""
-        return json.dumps(asdict(self), indent=1) + "\n"
-
-    def machine(self, state: MachineState) -> Machine:
-        """The value that the daemon sees."""
-        return Machine(self.id, self.name, self.group, state)
+    def typed(cls, said: dict[str, Any]) -> dict[str, Any]:
+        """The fields as they were before they became JSON."""
+        running = Running(**said["running"]) if said["running"] else None
+        held = said["held"] and tuple((int(pid), int(started)) for pid, started in said["held"])
+        return {**super().typed(said), "running": running, "held": held}
 
 
 @dataclass(frozen=True)
-class Home:
+class Home(record.Home):
     """A machine's directory."""
-
-    path: Path
 
     @property
     def seed(self) -> Path:
@@ -111,10 +80,6 @@ class Home:
         files.write(self.seed, seed)
         self.save(record)
 
-    def save(self, record: Record) -> None:
-        """Write the record; afterwards it is on the disk."""
-        files.write(self.path / "machine.json", record.text())
-
     def load(self) -> Record:
         """The record; ValueError, KeyError, TypeError or OSError when there is none."""
-        return Record.parse((self.path / "machine.json").read_text(encoding="utf-8"))
+        return Record.parse(self.text())

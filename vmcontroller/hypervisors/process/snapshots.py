@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vmcontroller.errors import SnapshotExists, UnknownSnapshot
-from vmcontroller.hypervisors.process import files
+from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.process.record import Home
 from vmcontroller.machine import Snapshot
 

@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from vmcontroller.errors import HypervisorFailed
-from vmcontroller.hypervisors.process import proc
-from vmcontroller.hypervisors.process.proc import Process
+from vmcontroller.hypervisors.common import proc
+from vmcontroller.hypervisors.common.proc import Process
 
 PATIENCE = 10.0
 _GLANCE = 0.002

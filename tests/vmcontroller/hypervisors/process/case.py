@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from vmcontroller.hypervisors.process import files
+from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.process.hypervisor import ProcessHypervisor
 from vmcontroller.hypervisors.process.record import Home
 from vmcontroller.hypervisors.process.tree import Tree

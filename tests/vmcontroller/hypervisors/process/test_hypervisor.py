@@ -14,8 +14,8 @@ from unittest import mock
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 
+from tests.vmcontroller.hypervisors.common.programs import eventually
 from tests.vmcontroller.hypervisors.process.case import OWNER, STAND_IN, ProcessTestCase, S, spec
-from tests.vmcontroller.hypervisors.process.programs import eventually
 from vmcontroller.errors import (
     BadImage,
     BadRequest,
@@ -27,7 +27,8 @@ from vmcontroller.errors import (
     UnknownVM,
     VMExists,
 )
-from vmcontroller.hypervisors.process import files, proc, snapshots
+from vmcontroller.hypervisors.common import files, proc
+from vmcontroller.hypervisors.process import snapshots
 from vmcontroller.hypervisors.process.hypervisor import ProcessHypervisor
 
 

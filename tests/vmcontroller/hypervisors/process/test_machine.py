@@ -8,9 +8,9 @@ import signal
 from pathlib import Path
 from unittest import mock
 
+from tests.vmcontroller.hypervisors.common.programs import eventually
 from tests.vmcontroller.hypervisors.process.case import OWNER, ProcessTestCase, S, spec
-from tests.vmcontroller.hypervisors.process.programs import eventually
-from vmcontroller.hypervisors.process import proc
+from vmcontroller.hypervisors.common import proc
 
 
 class TestTrees(ProcessTestCase):

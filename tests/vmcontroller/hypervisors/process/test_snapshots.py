@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from vmcontroller.errors import SnapshotExists, UnknownSnapshot
-from vmcontroller.hypervisors.process import files, snapshots
+from vmcontroller.hypervisors.common import files
+from vmcontroller.hypervisors.process import snapshots
 from vmcontroller.hypervisors.process.record import Home, Record
 from vmcontroller.machine import MachineSpec
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.vmcontroller.hypervisors.process.programs import (
+from tests.vmcontroller.hypervisors.common.programs import (
     DAEMONISER,
     DISOWNER,
     MARKS,
@@ -18,7 +18,8 @@ from tests.vmcontroller.hypervisors.process.programs import (
     program,
 )
 from vmcontroller.errors import HypervisorFailed
-from vmcontroller.hypervisors.process import proc, tree
+from vmcontroller.hypervisors.common import proc
+from vmcontroller.hypervisors.process import tree
 from vmcontroller.hypervisors.process.tree import Tree
 
 

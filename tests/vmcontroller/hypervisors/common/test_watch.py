@@ -1,4 +1,4 @@
-"""The end of an agent is noticed, child or not, with a pidfd or without."""
+"""The end of a process is noticed, child or not, with a pidfd or without."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from vmcontroller.hypervisors.process import proc, watch
-from vmcontroller.hypervisors.process.record import Running
+from vmcontroller.hypervisors.common import proc, watch
+from vmcontroller.hypervisors.common.record import Running
 
 
 class TestWatch(TestCase):
-    """The end of an agent is noticed in both ways."""
+    """The end of a process is noticed in both ways."""
 
     timeout = 30
 
@@ -25,7 +25,7 @@ class TestWatch(TestCase):
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         born = proc.read(process.pid)
-        return process, Running(process.pid, born.started, proc.boot_id(), 1, 2)
+        return process, Running(process.pid, born.started, proc.boot_id())
 
     async def test_pidfd(self) -> None:
         """Through a pidfd."""
@@ -45,7 +45,7 @@ class TestWatch(TestCase):
         await ended
 
     async def test_ended_before(self) -> None:
-        """An agent that has ended already is noticed later, not at once."""
+        """A process that has ended already is noticed later, not at once."""
         process, running = self.agent()
         process.kill()
         process.wait()

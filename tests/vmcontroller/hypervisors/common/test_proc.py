@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from tests.vmcontroller.hypervisors.process.programs import SITTER, program
-from vmcontroller.hypervisors.process import proc
+from tests.vmcontroller.hypervisors.common.programs import SITTER, program
+from vmcontroller.hypervisors.common import proc
 
 
 def test_ourselves() -> None:

@@ -9,18 +9,20 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from twisted.internet.defer import Deferred, DeferredLock
 
 from vmcontroller.errors import BadState, UnknownVM
-from vmcontroller.hypervisors.process import files
-from vmcontroller.hypervisors.process.record import Record
+from vmcontroller.hypervisors.common import files
+from vmcontroller.hypervisors.common.record import Record
 from vmcontroller.machine import MachineState
 
 
 class Subject(Protocol):
     """What a verb needs of the machine that it is said to."""
 
-    record: Record
     lock: DeferredLock
     meanwhile: MachineState | None
     removed: bool
+
+    @property
+    def record(self) -> Record: ...
 
 
 P = ParamSpec("P")

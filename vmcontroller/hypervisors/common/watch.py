@@ -1,4 +1,4 @@
-"""Notices the end of an agent, be it our child or one that an earlier daemon started."""
+"""Notices the end of a machine's process, be it our child or one that an earlier daemon started."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from vmcontroller.hypervisors.process import proc
-from vmcontroller.hypervisors.process.launch import IProcessReactor
-from vmcontroller.hypervisors.process.proc import Process
-from vmcontroller.hypervisors.process.record import Running
+from vmcontroller.hypervisors.common import proc
+from vmcontroller.hypervisors.common.host import IPluginReactor
+from vmcontroller.hypervisors.common.proc import Process
+from vmcontroller.hypervisors.common.record import Running
 
 _POLL = 0.25
 
 
 def process_of(running: Running) -> Process | None:
-    """The agent's process, or None when it runs no more, whatever has its process id by now."""
+    """The process, or None when it runs no more, whatever has its process id by now."""
     process = proc.read(running.pid)
     if process is None or process.ended:
         return None
     return process if (process.started, proc.boot_id()) == (running.started, running.boot) else None
 
 
-def watch(reactor: IProcessReactor, running: Running, ended: Callable[[], None]) -> Callable[[], None]:
-    """Call ``ended`` once, later, when the agent ends or has ended. Returns what stops the watch."""
+def watch(reactor: IPluginReactor, running: Running, ended: Callable[[], None]) -> Callable[[], None]:
+    """Call ``ended`` once, later, when it ends or has ended. Returns what stops the watch."""
     try:
         handle = os.pidfd_open(running.pid)
     except (AttributeError, OSError):  # An old kernel, a sandbox, or it has ended already.
@@ -68,7 +68,7 @@ class _Pidfd:
         return self._handle
 
     def logPrefix(self) -> str:
-        return "agent's end"
+        return "machine's end"
 
     def doRead(self) -> None:
         self.stop()
@@ -86,7 +86,7 @@ class _Pidfd:
 
 
 def reap(running: Running) -> None:
-    """Take note of the end of an agent that was our child, so that nothing of it is left."""
+    """Take note of the end of a process that was our child, so that nothing of it is left."""
     try:
         os.waitpid(running.pid, os.WNOHANG)
     except ChildProcessError:

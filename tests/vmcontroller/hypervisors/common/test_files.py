@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vmcontroller.errors import DiskFull, HypervisorFailed, StateDirectoryUnusable, VMControllerError
-from vmcontroller.hypervisors.process import files
+from vmcontroller.hypervisors.common import files
 
 
 def mode(path: Path) -> int:
