@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from vmcontroller.cli import codes
-from vmcontroller.cli.parser import parse
+from vmcontroller.cli.parser import parse, verb_of
 from vmcontroller.cli.session import Session
 from vmcontroller.cli.verbs import UsageError
+from vmcontroller.cli.wording import in_verbs
+from vmcontroller.client import ApiFault
 from vmcontroller.errors import NotRunning, VMControllerError
 
 
@@ -42,7 +44,7 @@ def _do(argv: Sequence[str], out: TextIO, err: TextIO) -> int:
         raise
     except Exception as error:
         print(f"vmcontroller: {_sentence(error)}", file=err)
-        return codes.RUN_FAILED if list(argv[:1]) == ["run"] else _code(error)
+        return codes.RUN_FAILED if verb_of(argv) == "run" else _code(error)
 
 
 def _code(error: Exception) -> int:
@@ -52,6 +54,8 @@ def _code(error: Exception) -> int:
 
 
 def _sentence(error: Exception) -> str:
+    if isinstance(error, ApiFault):
+        return in_verbs(str(error))
     if isinstance(error, (UsageError, VMControllerError)):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from vmcontroller.cli import codes
 from vmcontroller.cli.session import Session
 from vmcontroller.cli.verbs import Deed, Verbs
+from vmcontroller.cli.wording import in_verbs
 from vmcontroller.client import ApiFault, Client
 from vmcontroller.errors import BadState, GuestSilent, UnknownVM
 
@@ -135,7 +136,7 @@ def _each(session: Session, names: Sequence[str], act: Callable[[str], object]) 
             act(vm)
             done.append(vm)
         except (ApiFault, BadState, GuestSilent) as error:
-            session.say(str(error))
+            session.say(in_verbs(str(error)))
     return done
 
 

@@ -34,6 +34,12 @@ def assignment(word: str) -> tuple[str, str]:
     return name, value
 
 
+def add_shared(parser: argparse.ArgumentParser, json: Any, state_dir: Any) -> None:
+    """The options of every verb, which may stand before it or behind it, with these defaults."""
+    parser.add_argument("--json", action="store_true", default=json, help="print the result as JSON")
+    parser.add_argument("--state-dir", metavar="DIR", default=state_dir, help="state directory of the daemon to use")
+
+
 class Verbs:
     """The verbs of one command line, or of one verb such as ``snapshot``."""
 
@@ -44,8 +50,8 @@ class Verbs:
         """Declare a verb that does ``deed``; the parser takes its arguments."""
         parser: argparse.ArgumentParser = self._choices.add_parser(name, help=help, description=help)
         parser.set_defaults(deed=deed)
-        parser.add_argument("--json", action="store_true", help="print the result as JSON")
-        parser.add_argument("--state-dir", metavar="DIR", default="", help="state directory of the daemon to use")
+        # What was said before the verb stands unless it is said again.
+        add_shared(parser, json=argparse.SUPPRESS, state_dir=argparse.SUPPRESS)
         return parser
 
     def group(self, name: str, help: str) -> Verbs:

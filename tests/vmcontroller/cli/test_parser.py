@@ -28,6 +28,22 @@ def test_a_command_is_taken_as_it_stands(argv: list[str], vm: str, command: list
     assert (arguments.vm, arguments.command) == (vm, command)
 
 
+@pytest.mark.parametrize("verb", [["list"], ["snapshot", "list", "w1"], ["run", "w1", "ls"], ["daemon"]])
+def test_what_all_verbs_share_may_stand_on_either_side(verb: list[str]) -> None:
+    """The one said last holds."""
+    for argv in (["--json", "--state-dir", "/a", *verb], [*verb, "--state-dir", "/a", "--json"]):
+        arguments = parse(argv)
+        assert (arguments.json, arguments.state_dir) == (True, "/a")
+    assert parse(["--state-dir", "/a", *verb, "--state-dir", "/b"]).state_dir == "/b"
+    assert (parse(verb).json, parse(verb).state_dir) == (False, "")
+
+
+def test_a_command_behind_options_is_taken_as_it_stands() -> None:
+    """The verb is found wherever it stands."""
+    arguments = parse(["--state-dir", "run", "--json", "run", "w1", "--", "ls", "--", "--json"])
+    assert (arguments.state_dir, arguments.command) == ("run", ["ls", "--", "--json"])
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "says"),
     [
@@ -36,6 +52,13 @@ def test_a_command_is_taken_as_it_stands(argv: list[str], vm: str, command: list
         (["start"], 2, "VM; see vmcontroller start --help"),
         (["snapshot"], 2, "VERB; see vmcontroller snapshot --help"),
         (["list", "--jso"], 2, "unrecognized arguments: --jso"),
+        (
+            ["run", "w1", "ls", "-la"],
+            125,
+            "-la; if they are the command's, put -- before it: vmcontroller run VM -- COMMAND",
+        ),
+        (["run", "-x", "w1", "--", "ls"], 125, "unrecognized arguments: -x; see vmcontroller --help"),
+        (["--json", "run", "w1"], 125, "no command is given"),
         (["run"], 125, "VM, COMMAND; see vmcontroller run --help"),
         (["run", "w1"], 125, "no command is given"),
         (["run", "w1", "--timeout", "x", "--", "ls"], 125, "invalid float value: 'x'"),
