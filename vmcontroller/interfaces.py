@@ -15,6 +15,8 @@ Rules that hold for every method:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
@@ -129,3 +131,31 @@ class IMacAddress(Interface):
 
     def macAddress(vm: str) -> Deferred[str]:
         """The first card's address, six pairs of upper-case hex digits with colons between."""
+
+
+@dataclass(frozen=True)
+class Suitability:
+    """What a hypervisor is worth on this host: the answer to IProbe.
+
+    ``works``: machines can be made and run. ``accelerated``: the processor runs their programs itself. ``isolated``:
+    a program in a machine cannot reach the host. ``reason`` says why, in a sentence without a full stop.
+    """
+
+    works: bool
+    accelerated: bool
+    reason: str
+    isolated: bool = True
+
+
+class IProbe(Interface):
+    """The plugin can say how well it would work here; ``hypervisor = "auto"`` takes only one that does."""
+
+    def probe() -> Deferred[Suitability]:
+        """Look, without connect(), within seconds, and leave nothing behind; never fails for what is not installed."""
+
+
+class IComposite(Interface):
+    """Several hypervisors that act as one. The verbs of IHypervisor reach each machine where it is."""
+
+    def member(vm: str) -> IHypervisor:
+        """The hypervisor that has this machine, to be asked for what only some can do. UnknownVM."""
