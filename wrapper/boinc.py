@@ -116,8 +116,10 @@ class Standalone:
         return False
 
     def poll(self) -> Wishes:
-        count = self._interrupts.count
-        return Wishes(stop=Stop.ABORT if count else None, hurry=count > 1)
+        """Ctrl-C is whoever wants none of it any more; all else is a computer or a session that ends."""
+        first, count = self._interrupts.signal, self._interrupts.count
+        stop = Stop.ABORT if first == signal.SIGINT else Stop.QUIT
+        return Wishes(stop=stop if count else None, hurry=count > 1)
 
     def report(self, cpu: float, checkpoint_cpu: float, fraction: float) -> None:
         """Nobody listens."""

@@ -140,6 +140,7 @@ class HostTask:
         status = self._process.poll()
         if self._termination:
             if self._termination.step():
+                self._process.poll()  # Reaped later, its CPU time would count for the next task.
                 self.ending = self._after
         elif status is not None:
             self.ending = self._ended(status)

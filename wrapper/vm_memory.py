@@ -32,7 +32,7 @@ class Memory:
     ``base`` is how long each output was when this attempt's command began, ``sizes`` how long it is, for outputs
     that no file shows. ``carried`` is the CPU time before this attempt, ``counted`` that in the job's checkpoint,
     ``best`` the most that an attempt came to. ``labels`` are those of the VMs that were made for the job,
-    ``lease`` is the one that they are under.
+    ``lease`` is the one that they are under. ``put_away`` is whether the VMs were saved because the wrapper had to go.
     """
 
     task: int = -1
@@ -47,6 +47,7 @@ class Memory:
     marks_made: int = 0
     labels: tuple[str, ...] = ()
     lease: str = ""
+    put_away: bool = False
 
 
 def read(slot: Path) -> Memory | None:

@@ -146,7 +146,7 @@ class VMTask:
 
     def _let_go(self) -> None:
         if self._stop is Stop.QUIT and self._memory.task == self._index:
-            self._vms.remember(sizes=self._outputs.sizes())
+            self._vms.remember(sizes=self._outputs.sizes(), put_away=True)
         self.ending = Ending(0, f"{self._task.program} was stopped")
 
     def fraction(self) -> float:
@@ -271,6 +271,8 @@ class VMTask:
     def _tend(self, part: dict[str, Any]) -> Steps[None]:
         """Whatever is due beside the program itself."""
         now = self._place.clock()
+        if self._memory.put_away:
+            self._vms.remember(put_away=False)
         if not self._vms.is_leased:
             raise Refused(Code.UNKNOWN_LEASE, "the daemon has let our lease run out")
         if now >= self._state_due:
@@ -314,9 +316,8 @@ class VMTask:
 
     def _go_back(self, why: str) -> Steps[Ending | None]:
         """To the newest checkpoint, or to the start; the task has not failed."""
-        memory = self._memory
-        fruitless = 0 if self.cpu > memory.best + PROGRESS else memory.fruitless + 1
-        memory = self._vms.remember(fruitless=fruitless, best=max(self.cpu, memory.best))
+        fruitless = self._fruitless()
+        memory = self._vms.remember(fruitless=fruitless, best=max(self.cpu, self._memory.best), put_away=False)
         if fruitless >= MOST_FRUITLESS:
             text = f"{self._task.program} was lost {fruitless} times in a row without progress: {why}"
             return Ending(CHILD_FAILED, text)
@@ -334,6 +335,12 @@ class VMTask:
             self._vms.remember(attempt=memory.attempt + 1, base=sizes, sizes=sizes, carried=carried, marks=marks)
         self._place.events.say("lost", f"{self._task.program} was lost ({why}); it {where}")
         return None
+
+    def _fruitless(self) -> int:
+        """Losses in a row by now; where a hypervisor saves no programs, to be put away is none."""
+        if self.cpu > self._memory.best + PROGRESS:
+            return 0
+        return self._memory.fruitless + (not self._memory.put_away)
 
 
 def _count(files: int) -> str:

@@ -215,17 +215,42 @@ def test_a_program_that_cannot_be_run(site: Site) -> None:
     assert "could not be started" in result.stderr_txt
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_leaves_nothing(site: Site, number: signal.Signals) -> None:
+def test_ctrl_c_leaves_nothing(site: Site) -> None:
     """The program, the VM, the lease and the daemon that was started for it are gone; the exit code tells why."""
     site.slot.program("worker", WORKER)
     site.job()
     with site.start() as wrapper:
         site.await_lines()
-        wrapper.send_signal(number)
-        assert ended(wrapper) == 128 + number
+        wrapper.send_signal(signal.SIGINT)
+        assert ended(wrapper) == 128 + signal.SIGINT
     is_clean(site)
     assert "told to go during task 1 of 1" in site.slot.read("stderr.txt")
+
+
+@pytest.mark.parametrize("daemon_too", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_computer_that_is_switched_off_loses_nothing(site: Site, number: signal.Signals, daemon_too: bool) -> None:
+    """The VM is saved with its disk, no process is left, and the next start goes on; so when the daemon ends, too."""
+    site.slot.program("worker", f"[ -e state ] && echo again; echo > state; {WORKER}")
+    site.job()
+    with site.start() as wrapper:
+        site.await_lines()
+        if daemon_too:
+            os.kill(json.loads((site.state / "daemon.json").read_text())["pid"], signal.SIGTERM)
+        wrapper.send_signal(number)
+        assert ended(wrapper) == 128 + number
+    wait_for(lambda: not site.left(), "processes are left")
+    assert not (site.slot.path / "boinc_finish_called").exists()
+    assert "it goes on from there" in site.slot.read("stderr.txt")
+    with site.start() as wrapper:
+        wait_for(lambda: site.slot.read("stderr.txt").count("running ./worker") == 2, "it does not go on")
+        wait_for(lambda: "line 1" in site.slot.read("out"), "the program said nothing")
+        site.let_go()
+        assert ended(wrapper) == 0
+    assert site.slot.read("stderr.txt").count("creating the VM") == 1
+    assert site.slot.read("out").startswith("again\nline 1\n")
+    assert site.slot.read("result") == "DATA"
+    is_clean(site)
 
 
 def test_a_wrapper_that_is_killed_is_succeeded(site: Site) -> None:

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.wrapper.harness import HASTE, Rig, Slot
-from tests.wrapper.scripted_daemon import Command, ScriptedDaemon, serving
-from wrapper.options import Options
-
-
-@pytest.fixture
-def slot(tmp_path: Path) -> Slot:
-    made = Slot(tmp_path / "slot")
-    made.program("worker", "")
-    return made
-
-
-@pytest.fixture
-def daemon() -> ScriptedDaemon:
-    return ScriptedDaemon()
-
-
-@pytest.fixture
-def rig(slot: Slot, daemon: ScriptedDaemon, tmp_path: Path) -> Iterator[Rig]:
-    with serving(daemon, tmp_path / "state"):
-        yield Rig(slot, Options(state_dir=tmp_path / "state"))
+from tests.wrapper.scripted_daemon import Command, ScriptedDaemon
 
 
 def task(inside: str = "", label: str = "vm") -> str:

@@ -166,7 +166,7 @@ def test_a_daemon_that_cannot_be_had(slot: Slot) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_everything(slot: Slot, number: signal.Signals) -> None:
-    """Children first; the exit code tells the signal; the checkpoint stays for the next start."""
+    """Children first; the exit code tells the signal; the checkpoint and what the program wrote stay."""
     slot.program("a", "sleep 600 & echo $! > child; wait")
     slot.job(ONE_TASK)
     with slot.start() as process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from .screen import Screen
 from .stage import Stage
 from .stop import Stop
 
+#: Asked by any other signal, the wrapper would save its VM.
+REMOVE = signal.SIGINT
 OUTPUT = "stdout.txt"  # the examples' <stdout_filename>; the wrapper writes it while the program runs
 
 
@@ -53,7 +56,7 @@ def play(stage: Stage, stop: Stop, screen: Screen, times: Times, passthrough: Se
     times.begin("wrapper", screen.seconds())
     with stage.log.open("wb") as log:
         how = {"cwd": stage.slot, "env": stage.environment(), "stdout": subprocess.PIPE, "stderr": log}
-        with stop.running(stage.command(passthrough), **how) as wrapper:
+        with stop.running(stage.command(passthrough), REMOVE, **how) as wrapper:
             for line in wrapper.stdout or ():
                 show(json.loads(line), screen, times, tail)
     times.begin("", screen.seconds())

@@ -26,6 +26,7 @@ class Stop:
         self.asked = False
         self._patience = patience
         self._child: subprocess.Popen[str] | None = None
+        self._by = signal.SIGTERM
         self._last_resort: threading.Timer | None = None
 
     def install(self) -> None:
@@ -39,8 +40,14 @@ class Stop:
         self._ask()
 
     @contextmanager
-    def running(self, command: list[str], **how: Any) -> Iterator[subprocess.Popen[str]]:
-        """Run a program out of the terminal's reach; when the block has ended, so has the program."""
+    def running(
+        self, command: list[str], by: signal.Signals = signal.SIGTERM, **how: Any
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Run a program out of the terminal's reach; when the block has ended, so has the program.
+
+        ``by`` is the signal that asks it to end.
+        """
+        self._by = by
         self._child = subprocess.Popen(command, text=True, encoding="utf-8", start_new_session=True, **how)
         if self.asked:
             self._ask()
@@ -55,7 +62,7 @@ class Stop:
     def _ask(self) -> None:
         if self._child is None:
             return
-        self._child.terminate()
+        self._child.send_signal(self._by)
         if self._last_resort is None:
             self._last_resort = threading.Timer(self._patience, self._child.kill)
             self._last_resort.start()
