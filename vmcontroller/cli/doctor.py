@@ -8,7 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def declare(verbs: Verbs) -> None:
 def doctor(session: Session) -> int:
     """A line for each finding, its remedy below it. Fails if one of them does; it starts no daemon."""
     findings = list(_findings(session))
-    session.show([asdict(finding) for finding in findings], "\n".join(map(_lines, findings)))
+    session.show([asdict(finding) for finding in findings], "\n".join([*map(_lines, findings), "", _sum(findings)]))
     return codes.FAILED if any(finding.level == "fail" for finding in findings) else codes.DONE
 
 
@@ -61,16 +61,28 @@ def _lines(finding: Finding) -> str:
     return f"{line}\n      -> {finding.remedy}" if finding.remedy else line
 
 
+def _sum(findings: Sequence[Finding]) -> str:
+    bad, odd = (sum(finding.level == level for finding in findings) for level in ("fail", "warn"))
+    if bad:
+        return f"VMs cannot be run before what is marked fail has been mended ({bad})"
+    return f"VMs can be run; what is marked warn is worth a look ({odd})" if odd else "VMs can be run; all is well"
+
+
 def _findings(session: Session) -> Iterator[Finding]:
     yield python(sys.version_info[:3])
-    yield packages(_is_importable)
+    missing = packages(_is_importable)
+    yield missing
+    if missing.level == "ok":
+        from vmcontroller.hypervisors import loader  # noqa: PLC0415 — it needs the packages that may be missing
+
+        yield from plugins(loader.names(), loader.load)
     try:
         home = session.state_dir
     except VMControllerError as error:
         yield Finding("fail", str(error), "name a directory of yours with --state-dir")
         return
     yield state_directory(home)
-    yield disk(shutil.disk_usage(_existing(home)).free)
+    yield disk(shutil.disk_usage(_existing(home)).free, home)
     yield agent([sys.executable, "-m", "vmcontroller_guest", "--help"])
     yield from _daemon(session)
 
@@ -80,7 +92,8 @@ def python(version: tuple[int, ...]) -> Finding:
     what = f"Python {'.'.join(map(str, version))}"
     if version >= OLDEST_PYTHON:
         return Finding("ok", what)
-    return Finding("fail", what, f"install Python {'.'.join(map(str, OLDEST_PYTHON))} or newer")
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    return Finding("fail", what, f"install Python {oldest} or newer, from your system's packages or from python.org")
 
 
 def packages(is_importable: Callable[[str], bool]) -> Finding:
@@ -88,7 +101,21 @@ def packages(is_importable: Callable[[str], bool]) -> Finding:
     missing = [name for module, name in MODULES.items() if not is_importable(module)]
     if not missing:
         return Finding("ok", "all packages are installed")
-    return Finding("fail", f"missing: {', '.join(missing)}", f"pip install {' '.join(missing)}")
+    remedy = f"{sys.executable} -m pip install {' '.join(missing)}"
+    return Finding("fail", f"Python packages are missing: {', '.join(missing)}", remedy)
+
+
+def plugins(known: Sequence[str], load: Callable[[str], object]) -> Iterator[Finding]:
+    """At least one hypervisor can be used; those that cannot be say what they need."""
+    unusable = []
+    for name in known:
+        try:
+            load(name)
+            yield Finding("ok", f"the hypervisor {name!r} can be used")
+        except VMControllerError as error:
+            unusable.append(str(error))
+    level = "warn" if len(unusable) < len(known) else "fail"
+    yield from (Finding(level, why) for why in unusable)
 
 
 def _is_importable(module: str) -> bool:
@@ -106,18 +133,20 @@ def state_directory(home: Path) -> Finding:
     """It can be written, and only its owner can look into it."""
     place = _existing(home)
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        return Finding("fail", f"state directory {home} cannot be written", "choose another with --state-dir")
+        remedy = "choose another with --state-dir, or for good with the environment variable VMCONTROLLER_STATE_DIR"
+        return Finding("fail", f"the state directory {home} cannot be written", remedy)
     if os.name == "posix" and home.exists() and stat.S_IMODE(home.stat().st_mode) & 0o077:
-        return Finding("warn", f"state directory {home} is open to others", f"chmod 700 {home}")
-    return Finding("ok", f"state directory {home}")
+        return Finding("warn", f"other users can look into the state directory {home}", f"chmod 700 {home}")
+    return Finding("ok", f"the state directory is {home}")
 
 
-def disk(free: int) -> Finding:
+def disk(free: int, home: Path) -> Finding:
     """There is room for what VMs write."""
-    what = f"{size(free)} of disk are free"
-    if free < Config().min_free_disk:
-        return Finding("fail", what, "make room: the daemon takes no more output")
-    return Finding("warn", what, "make room soon") if free < SCARCE_DISK else Finding("ok", what)
+    what = f"{size(free)} are free on the disk of the state directory"
+    elsewhere = f"remove what you do not need there, or choose another disk with --state-dir ({home} is on this one)"
+    if free < (least := Config().min_free_disk):
+        return Finding("fail", what, f"below {size(least)} commands cannot go on: {elsewhere}")
+    return Finding("warn", what, f"VMs may need more: {elsewhere}") if free < SCARCE_DISK else Finding("ok", what)
 
 
 def agent(command: list[str]) -> Finding:
@@ -138,8 +167,9 @@ def _daemon(session: Session) -> Iterator[Finding]:
     try:
         api = session.connect()
     except NotRunning:
-        what = "no daemon runs; hypervisor and guests were not looked at"
-        yield Finding("warn", what, "vmcontroller daemon --background")
+        what = "no daemon runs, so its VMs were not looked at"
+        remedy = "vmcontroller daemon --background starts one, and so does every verb that needs one"
+        yield Finding("warn", what, remedy)
         return
     except VMControllerError as error:
         yield Finding("fail", str(error))
@@ -156,7 +186,9 @@ def hypervisor(api: Client) -> Finding:
         info = api.call("getInfo")
         api.call("listVMsWithState")
     except VMControllerError as error:
-        return Finding("fail", f"the hypervisor does not answer: {error}", "look into the daemon's log")
+        return Finding(
+            "fail", f"the hypervisor does not answer: {error}", "the end of daemon.log in the state directory says more"
+        )
     return Finding("ok", f"hypervisor {info['hypervisor']} {info['hypervisorVersion']}")
 
 
@@ -164,7 +196,7 @@ def guests(api: Client) -> Iterator[Finding]:
     """Every VM that runs has an agent that answers."""
     running, alive = set(api.call("listRunningVMs")), set(api.call("listRegisteredVMs"))
     for vm in sorted(running - alive):
-        remedy = f"vmcontroller stop --hard {vm}, then start; the agent's log in the VM says more"
+        remedy = f"vmcontroller stop --hard {vm}, then vmcontroller start {vm}; the agent's log in the VM says more"
         yield Finding("warn", f"{vm} runs, but its agent does not answer", remedy)
     if running and not running - alive:
         yield Finding("ok", f"the agents of all {len(running)} running VMs answer")

@@ -31,6 +31,7 @@ OPTIONAL: tuple[InterfaceClass, ...] = (
     interfaces.IMetrics,
     interfaces.ICpuCap,
     interfaces.IMacAddress,
+    interfaces.IProbe,
 )
 
 
@@ -48,12 +49,21 @@ def load(name: str) -> Factory:
     return make
 
 
+def names() -> list[str]:
+    """Which plugins there are; what they drive may be absent."""
+    return sorted(_plugins())
+
+
 def _plugin(name: str) -> EntryPoint:
-    plugins = {plugin.name: plugin for plugin in entry_points(group=GROUP)}
-    plugins |= {known: EntryPoint(known, place, GROUP) for known, place in BUILT_IN.items()}
+    plugins = _plugins()
     if name not in plugins:
         raise UnknownHypervisor(f"no hypervisor is called {name!r}; there are: {', '.join(sorted(plugins))}")
     return plugins[name]
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    found = {plugin.name: plugin for plugin in entry_points(group=GROUP)}
+    return found | {known: EntryPoint(known, place, GROUP) for known, place in BUILT_IN.items()}
 
 
 def _import(plugin: EntryPoint) -> Factory:

@@ -15,6 +15,7 @@ from tests.vmcontroller.cli.fake_api import FakeApi
 from tests.vmcontroller.fake_daemon import FakeDaemon
 from vmcontroller.cli import doctor
 from vmcontroller.cli.doctor import Finding
+from vmcontroller.errors import HypervisorMissing
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,10 @@ def test_all_is_well(call: Call, daemon: FakeDaemon, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     done = call("doctor")
     assert (done.code, done.err, "->" in done.out) == (0, "", False)
-    assert {line.split()[0] for line in done.out.splitlines()} == {"ok"}
+    *findings, nothing, summary = done.out.splitlines()
+    assert {line.split()[0] for line in findings} == {"ok"}
+    assert (nothing, summary) == ("", "VMs can be run; all is well")
+    assert "the hypervisor 'process' can be used" in done.out
     assert "hypervisor fake 1" in done.out
     assert "the agents of all 2 running VMs answer" in done.out
 
@@ -39,7 +43,8 @@ def test_without_a_daemon_the_rest_is_looked_at(call: Call, tmp_path: Path) -> N
     tmp_path.chmod(0o700)
     done = call("doctor")
     assert done.code == 0
-    assert "warn  no daemon runs; hypervisor and guests were not looked at\n      -> vmcontroller daemon" in done.out
+    assert "warn  no daemon runs, so its VMs were not looked at\n      -> vmcontroller daemon" in done.out
+    assert done.out.endswith("\nVMs can be run; what is marked warn is worth a look (1)\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -54,7 +59,10 @@ def test_an_agent_that_does_not_answer(call: Call, daemon: FakeDaemon, api: Fake
     api.alive.discard("w2")
     done = call("doctor")
     assert done.code == 0
-    assert "warn  w2 runs, but its agent does not answer\n      -> vmcontroller stop --hard w2, then start" in done.out
+    assert (
+        "warn  w2 runs, but its agent does not answer\n      -> vmcontroller stop --hard w2, then vmcontroller start w2"
+        in done.out
+    )
 
 
 def test_a_hypervisor_that_does_not_answer(call: Call, daemon: FakeDaemon) -> None:
@@ -67,24 +75,41 @@ def test_a_hypervisor_that_does_not_answer(call: Call, daemon: FakeDaemon) -> No
     done = call("doctor")
     assert done.code == 1
     assert "fail  the hypervisor does not answer: VBoxSVC is not there" in done.out
+    assert done.out.endswith("\nVMs cannot be run before what is marked fail has been mended (1)\n")
 
 
 def test_python() -> None:
     """Too old is a failure."""
     assert doctor.python((3, 11, 0)).level == "ok"
-    assert doctor.python((3, 10, 9)) == Finding("fail", "Python 3.10.9", "install Python 3.11 or newer")
+    old = doctor.python((3, 10, 9))
+    assert (old.level, old.what) == ("fail", "Python 3.10.9")
+    assert old.remedy.startswith("install Python 3.11 or newer, ")
 
 
 def test_packages() -> None:
     """What is missing is named as pip wants it."""
     missing = doctor.packages(lambda module: module not in ("lxml", "netifaces"))
-    assert missing == Finding("fail", "missing: netifaces-plus, lxml", "pip install netifaces-plus lxml")
+    remedy = f"{sys.executable} -m pip install netifaces-plus lxml"
+    assert missing == Finding("fail", "Python packages are missing: netifaces-plus, lxml", remedy)
+
+
+def test_plugins() -> None:
+    """One that can be used is enough; what the others need is told all the same."""
+
+    def load(name: str) -> None:
+        if name != "good":
+            raise HypervisorMissing(f"{name} needs a module; install it")
+
+    good, bad = doctor.plugins(["bad", "good"], load)
+    assert good == Finding("ok", "the hypervisor 'good' can be used")
+    assert bad == Finding("warn", "bad needs a module; install it")
+    assert [finding.level for finding in doctor.plugins(["bad", "worse"], load)] == ["fail", "fail"]
 
 
 @pytest.mark.parametrize(("free", "level"), [(10**12, "ok"), (10**9, "warn"), (10**7, "fail")])
 def test_disk(free: int, level: str) -> None:
     """Below the daemon's own bound it is a failure."""
-    assert doctor.disk(free).level == level
+    assert doctor.disk(free, Path("/vms")).level == level
 
 
 class TestStateDirectory:
@@ -98,7 +123,7 @@ class TestStateDirectory:
         """A failure with a way out."""
         (tmp_path / "file").write_text("")
         finding = doctor.state_directory(tmp_path / "file" / "x")
-        assert (finding.level, finding.remedy) == ("fail", "choose another with --state-dir")
+        assert (finding.level, finding.remedy.startswith("choose another with --state-dir")) == ("fail", True)
 
     @pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
     def test_it_should_be_its_owners_alone(self, tmp_path: Path) -> None:
