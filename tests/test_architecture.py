@@ -18,7 +18,7 @@ LAYERS = (
     "errors wire machine",
     "disk",
     "interfaces commands guests sessions outputs waiters repeats channel threads chirpkeys config statedir client"
-    " logfile",
+    " logfile turns wishes",
     "stdin records database",
     "ledger",
     "access leases intake feeding reconciliation results transfers",

@@ -60,6 +60,14 @@ class GuestSettings:
 
 
 @dataclass(frozen=True)
+class VMSettings:
+    """[vms]"""
+
+    network: bool = _setting(False, "give a network to the VMs that ask for one; otherwise they are not made")
+    booting: int = _setting(0, "how many VMs boot side by side; 0: as many as there are processors", 0, 1000)
+
+
+@dataclass(frozen=True)
 class ResultSettings:
     """[results]"""
 
@@ -83,6 +91,7 @@ class Config:
     min_free_disk: int = _setting(64 * 1024 * 1024, "octets that stay free; below, no more output is taken", 0)
     xmlrpc: XmlRpcSettings = field(default_factory=XmlRpcSettings)
     broker: BrokerSettings = field(default_factory=BrokerSettings)
+    vms: VMSettings = field(default_factory=VMSettings)
     guests: GuestSettings = field(default_factory=GuestSettings)
     results: ResultSettings = field(default_factory=ResultSettings)
 

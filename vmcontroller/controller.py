@@ -189,6 +189,10 @@ class Controller:
             self._grown(part.cmd_id)
         self.waiters.notify(("vm", vm))
 
+    async def wait_for_guest(self, vm: str, timeout: float) -> bool:
+        """Wait until the guest is there to take commands; False when that took longer than ``timeout`` seconds."""
+        return await self.waiters.until(("vm", vm), lambda: self.guests.get(vm) is not None, timeout)
+
     def ask_who(self, vm: str) -> None:
         """Ask a guest for HELLO until it joins anew: we have restarted, or a snapshot was taken."""
         self._repeats.start((vm, "who"), lambda: self._say(vm, words.Who()), wait=PATIENCE)

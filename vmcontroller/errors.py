@@ -55,6 +55,12 @@ class NobodyMatches(VMControllerError):
     code = 205
 
 
+class NetworkDenied(VMControllerError):
+    """The VM asks for a network, and this computer's owner allows none to VMs."""
+
+    code = 206
+
+
 class UnknownCommand(VMControllerError):
     """No command has this id."""
 
@@ -134,9 +140,33 @@ class BrokenPlugin(VMControllerError):
 
 
 class BadImage(VMControllerError):
-    """The image is missing, or is not what a VM can be made from."""
+    """The image is not what a VM can be made from."""
 
     code = 505
+
+
+class NoSuchImage(BadImage):
+    """No image has this name, and no file of it is there."""
+
+    code = 506
+
+
+class ImageDenied(BadImage):
+    """The image leads to files outside of its own directory, or is a device or a directory."""
+
+    code = 507
+
+
+class ImageDamaged(BadImage):
+    """The image is truncated, inconsistent, or not the one that its manifest tells of."""
+
+    code = 508
+
+
+class ImageInUse(VMControllerError):
+    """VMs are made from this image; it cannot be removed."""
+
+    code = 509
 
 
 class UnknownSnapshot(VMControllerError):

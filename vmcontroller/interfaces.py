@@ -154,8 +154,19 @@ class IProbe(Interface):
         """Look, without connect(), within seconds, and leave nothing behind; never fails for what is not installed."""
 
 
+@dataclass(frozen=True)
+class Considered:
+    """A hypervisor that a choice was made from, under its name in the configuration; ``chosen``: it is in use."""
+
+    name: str
+    suitability: Suitability
+    chosen: bool
+
+
 class IComposite(Interface):
     """Several hypervisors that act as one. The verbs of IHypervisor reach each machine where it is."""
+
+    considered = Attribute("Tuple of Considered, best first: why each is in use or not; empty before connect().")
 
     def member(vm: str) -> IHypervisor:
         """The hypervisor that has this machine, to be asked for what only some can do. UnknownVM."""

@@ -48,7 +48,8 @@ class MachineSpec:
     """What a VM is made from. The hypervisor keeps all of it, the seed apart, as the VM's truth.
 
     ``id`` matches ID_PATTERN and ``name`` NAME_PATTERN. ``image`` is a host path, or "" for the
-    plugin's default. ``seed`` is what the guest finds as its identity (docs/reference/seed.md).
+    plugin's default. ``seed`` is what the guest finds as its identity (docs/reference/seed.md). ``hypervisor`` is the
+    name of the one that shall make it where several stand side by side; "" leaves that to them.
     """
 
     id: str
@@ -59,6 +60,7 @@ class MachineSpec:
     cpus: int = 1
     network: bool = False
     seed: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    hypervisor: str = ""
 
 
 @dataclass(frozen=True)

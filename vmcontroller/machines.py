@@ -6,7 +6,6 @@ secrets, keys, and that a guest has to be dialled when its machine runs.
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -17,17 +16,25 @@ from zope.interface import providedBy
 from zope.interface.interface import InterfaceClass
 
 from vmcontroller.controller import Controller
-from vmcontroller.errors import BadRequest, BadState, GuestSilent, NobodyMatches, UnknownSnapshot, UnknownVM, VMExists
+from vmcontroller.errors import (
+    BadRequest,
+    BadState,
+    GuestSilent,
+    NobodyMatches,
+    UnknownHypervisor,
+    UnknownSnapshot,
+    UnknownVM,
+    VMExists,
+)
 from vmcontroller.errors import Unsupported as UnsupportedByHypervisor
-from vmcontroller.interfaces import IHypervisor, IKeepsPrograms
+from vmcontroller.interfaces import IComposite, IHypervisor
 from vmcontroller.ledger import Ledger
-from vmcontroller.machine import ID_PATTERN, NAME_PATTERN, Machine, MachineSpec, MachineState
+from vmcontroller.machine import NAME_PATTERN, Machine, MachineSpec, MachineState
+from vmcontroller.turns import Turns
+from vmcontroller.wishes import PATTERN_SIGNS, spec_of
 
-DEFAULT_GROUP = "default"
 #: States of a VM whose guest is silent and yet will take a command: it goes on where it was.
 SLEEPING = frozenset({MachineState.PAUSED, MachineState.SAVED, MachineState.SAVING, MachineState.RESTORING})
-_OPTIONS = {"group": str, "memoryMB": int, "cpus": int, "network": bool, "lease": str, "id": str}
-_PATTERN_SIGNS = re.compile(r"[*?\[]")
 
 
 class Dialer(Protocol):
@@ -55,6 +62,8 @@ class Machines:
         admit: Callable[[str], None],
         dismiss: Callable[[str], None],
         seed: Mapping[str, Any],
+        turns: Turns,
+        network_allowed: bool,
     ) -> None:
         self.hypervisor = hypervisor
         self._ledger = ledger
@@ -64,6 +73,8 @@ class Machines:
         self._admit = admit
         self._dismiss = dismiss
         self._seed = seed
+        self._turns = turns
+        self._network_allowed = network_allowed
         self._being_made: set[str] = set()
 
     async def open(self) -> None:
@@ -101,7 +112,7 @@ class Machines:
         try:
             machine = _called(machines, to)
         except UnknownVM:
-            if not _PATTERN_SIGNS.search(to):
+            if not PATTERN_SIGNS.search(to):
                 raise
             return self._matching(machines, to, group)
         if not self._takes_commands(machine):
@@ -132,7 +143,9 @@ class Machines:
 
         ``claim`` is called with its id before it is made; what that raises keeps it from being made.
         """
-        spec = self._spec(name, image, options)
+        spec = spec_of(name, image, options, self._network_allowed)
+        if not IComposite.providedBy(self.hypervisor) and spec.hypervisor not in ("", self.hypervisor.name):
+            raise UnknownHypervisor(f"createVM: {spec.hypervisor!r} is not in use here; {self.hypervisor.name} is")
         titles = {spec.name, spec.id}
         if titles & self._being_made:
             raise VMExists(f"a VM called {name!r} is being made at this moment; choose another name")
@@ -158,30 +171,6 @@ class Machines:
         self._admit(spec.id)
         return await self.find(spec.id)
 
-    def _spec(self, name: str, image: str, options: Mapping[str, Any]) -> MachineSpec:
-        for key, value in options.items():
-            if key not in _OPTIONS:
-                raise BadRequest(f"createVM: {key!r} is no option; there are {', '.join(_OPTIONS)}")
-            if not isinstance(value, _OPTIONS[key]) or (isinstance(value, bool) and _OPTIONS[key] is not bool):
-                raise BadRequest(f"createVM: the option {key} must be {_OPTIONS[key].__name__}, not {value!r}")
-        if not NAME_PATTERN.match(name) or _PATTERN_SIGNS.search(name) or name != name.strip():
-            raise BadRequest(f"createVM: {name!r} is no name for a VM; use 1 to 128 characters without / \\ * ? [")
-        spec = MachineSpec(
-            id=options.get("id") or _new_id(name),
-            name=name,
-            group=options.get("group") or DEFAULT_GROUP,
-            image=image,
-            memory_mb=options.get("memoryMB", 512),
-            cpus=options.get("cpus", 1),
-            network=options.get("network", False),
-        )
-        for what in (spec.id, spec.group):
-            if not ID_PATTERN.match(what):
-                raise BadRequest(f"createVM: {what!r} must be 1 to 64 of the characters 0-9 a-z -")
-        if not (1 <= spec.cpus <= 256 and 16 <= spec.memory_mb <= 16 * 1024 * 1024):
-            raise BadRequest("createVM: cpus must lie between 1 and 256, memoryMB between 16 and 16777216")
-        return spec
-
     def _with_seed(self, spec: MachineSpec, secret: str, public: str) -> MachineSpec:
         seed = {
             **self._seed,
@@ -190,7 +179,7 @@ class Machines:
             "group": spec.group,
             "secret": secret,
             "chirpKey": public,
-            "setClock": IKeepsPrograms.providedBy(self.hypervisor),
+            "setClock": True,
         }
         return MachineSpec(**{**vars(spec), "seed": seed})
 
@@ -203,10 +192,14 @@ class Machines:
         self._controller.removed(machine.id)
 
     async def start(self, vm: str) -> None:
-        """Run it, and dial its guest."""
+        """Run it when it is its turn, and dial its guest."""
         machine = await self.find(vm)
-        await self.hypervisor.start(machine.id)
-        self._dialer.dial(machine.id)
+
+        async def start() -> None:
+            await self.hypervisor.start(machine.id)
+            self._dialer.dial(machine.id)
+
+        await self._turns.boot(machine.id, start)
 
     async def resume(self, vm: str) -> None:
         """Let it go on; its guest may have been given up meanwhile."""
@@ -228,12 +221,13 @@ class Machines:
 
     async def optional(self, interface: InterfaceClass, vm: str, verb: str, *arguments: Any) -> Any:
         """A verb of a capability that not every hypervisor has; Unsupported."""
-        if not interface.providedBy(self.hypervisor):
-            able = ", ".join(sorted(i.__name__ for i in providedBy(self.hypervisor) if i is not IHypervisor))
-            raise UnsupportedByHypervisor(
-                f"{self.hypervisor.name} has no {verb}; beyond the common verbs it has: {able}"
-            )
-        return await self.plain(vm, verb, *arguments)
+        machine = await self.find(vm)
+        several = IComposite.providedBy(self.hypervisor)
+        hypervisor = self.hypervisor.member(machine.id) if several else self.hypervisor
+        if not interface.providedBy(hypervisor):
+            able = ", ".join(sorted(i.__name__ for i in providedBy(hypervisor) if i is not IHypervisor))
+            raise UnsupportedByHypervisor(f"{hypervisor.name} has no {verb}; beyond the common verbs it has: {able}")
+        return await getattr(hypervisor, verb)(machine.id, *arguments)
 
     # -- snapshots
 
@@ -244,6 +238,9 @@ class Machines:
                 f"takeSnapshot: {name!r} is no name for a snapshot; use 1 to 128 characters without / or \\"
             )
         machine = await self.find(vm)
+        await self._turns.snapshot(lambda: self._take_snapshot(machine, name, description))
+
+    async def _take_snapshot(self, machine: Machine, name: str, description: str) -> None:
         held = self._controller.holding(machine.id)
         await self.hypervisor.takeSnapshot(machine.id, name, description)
         self._ledger.hold(machine.id, name, held)
@@ -280,11 +277,6 @@ def _called(machines: list[Machine], title: str) -> Machine:
     if title not in titles:
         raise UnknownVM(f"no VM is called {title!r}; listVMs() names all that exist")
     return titles[title]
-
-
-def _new_id(name: str) -> str:
-    slug = re.sub(r"[^0-9a-z]+", "-", name.lower()).strip("-")[:40]
-    return f"{slug or 'vm'}-{secrets.token_hex(4)}"
 
 
 def _matches(machine: Machine, pattern: str, group: str) -> bool:

@@ -38,6 +38,7 @@ from vmcontroller.results import Results
 from vmcontroller.rpc import RpcSite
 from vmcontroller.statedir import StateDirectory
 from vmcontroller.transfers import Transfers
+from vmcontroller.turns import Turns
 from vmcontroller.wire.destinations import host_reads
 from vmcontroller.wire.words import Who
 
@@ -87,6 +88,8 @@ class Daemon:
             admit=self._admit,
             dismiss=self._broker.dismiss,
             seed={"daemon": self.id, "beaconInterval": config.guests.beacon_interval, "broker": ""},
+            turns=Turns(config.vms.booting or os.cpu_count() or 1, self._controller.wait_for_guest),
+            network_allowed=config.vms.network,
         )
         self._leases = Leases(reactor, self._ledger, self._save, self._last_lease_gone)
         self._transfers = Transfers(self._controller.waiters)

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from tests.vmcontroller.doubles import Host, result
 from tests.vmcontroller.memory_hypervisor import MemoryHypervisor
 from vmcontroller.machines import Machines
+from vmcontroller.turns import Turns
 
 
 class House(Host):
@@ -31,6 +32,8 @@ class House(Host):
             admit=self.admitted.add,
             dismiss=self.admitted.discard,
             seed={"daemon": "d"},
+            turns=Turns(100, self.controller.wait_for_guest),
+            network_allowed=True,
         )
 
     def _make_key(self) -> Any:

@@ -25,7 +25,7 @@ def api(host: Host) -> CommandMethods:
     for vm in ("a", "b"):
         hypervisor.vms[vm] = Machine(vm, vm.upper(), "default", MachineState.RUNNING)
     nobody: Any = None
-    machines = Machines(hypervisor, host.ledger, host.controller, nobody, nobody, nobody, nobody, {})
+    machines = Machines(hypervisor, host.ledger, host.controller, nobody, nobody, nobody, nobody, {}, nobody, False)
     its_results = Results(host.ledger, host.outputs, host.controller.guests)
     return CommandMethods(machines, host.controller, host.ledger, its_results)
 

@@ -12,10 +12,11 @@ from vmcontroller.commands import State
 from vmcontroller.controller import Controller
 from vmcontroller.errors import BadRequest
 from vmcontroller.ledger import Ledger
-from vmcontroller.machines import DEFAULT_GROUP, Machines
+from vmcontroller.machines import Machines
 from vmcontroller.records import Part, Request
 from vmcontroller.results import Results
 from vmcontroller.wire.words import STREAMS
+from vmcontroller.wishes import DEFAULT_GROUP
 
 _OPTIONS = ("cmdId", "group", "limits", "replay", "stdin")
 _FILTERS = ("vm", "state", "finished", "group")

@@ -81,8 +81,7 @@ class MachineMethods:
     async def waitForVM(self, vm: str, timeout: float) -> bool:
         """Wait until the VM's agent is there to take commands; False when that took longer than ``timeout`` seconds."""
         machine = await self._machines.find(vm)
-        alive = lambda: self._controller.guests.get(machine.id) is not None  # noqa: E731
-        return await self._controller.waiters.until(("vm", machine.id), alive, timeout)
+        return await self._controller.wait_for_guest(machine.id, timeout)
 
     # -- life
 
