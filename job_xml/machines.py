@@ -14,7 +14,7 @@ from typing import Any
 
 from job_xml.elements import Type
 from job_xml.model import Kind, Task, VirtualMachine
-from job_xml.names import is_own_file, outside
+from job_xml.names import is_own_file, outside, plain
 from job_xml.outline import Block, Entry, did_you_mean, fields_of
 from job_xml.problems import Problems, shown
 
@@ -24,6 +24,8 @@ SHAPE = ("image", "memory_mb", "cpus", "network", "permit_emulation")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f/\\*?\[\]]{1,64}\Z")
 _ON_THE_HOST = ("stdout_filename", "stderr_filename")
 _IN_BOTH = ("stdin_filename", "fraction_done_filename")
+#: Elements whose files the wrapper writes into the slot.
+_WRITTEN = (*_ON_THE_HOST, "fraction_done_filename", "copy_file_from_VM")
 
 
 def machine(block: Block, task: Task, problems: Problems) -> VirtualMachine | None:
@@ -162,14 +164,16 @@ class _Check:
             self._refuse_missing("stdin_filename", self._line_of("copy_stdin_to_VM"), what, remedy)
 
     def _output(self) -> None:
-        streams = {self.task.stdout_filename, self.task.stderr_filename}
+        streams = {plain(self.task.stdout_filename), plain(self.task.stderr_filename)} - {""}
         for entry in self.block.every("copy_file_from_VM"):
-            if entry.value and entry.value in streams:
+            if plain(str(entry.value)) in streams:
                 what = f"<copy_file_from_VM> would overwrite {shown(str(entry.value))}, where the output goes"
                 self._refuse(entry.line, what, "give one of the two another name")
-            elif is_own_file(str(entry.value)):
-                what = f"<copy_file_from_VM> would overwrite BOINC's own file {shown(str(entry.value))}"
-                self._refuse(entry.line, what, "give the file another name")
+        for name in _WRITTEN:
+            for entry in self.block.every(name):
+                if is_own_file(str(entry.value)):
+                    what = f"<{name}> would overwrite BOINC's own file {shown(str(entry.value))}"
+                    self._refuse(entry.line, what, "give the file another name")
 
     def _line_of(self, name: str) -> int:
         entry = self.block.last(name)

@@ -33,7 +33,11 @@ def outside(name: str) -> str | None:
     return "has a control character" if any(ord(c) < 32 or ord(c) == 127 for c in name) else None
 
 
+def plain(name: str) -> str:
+    """The name by which two that mean the same file can be told to: without empty parts and dots."""
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
 def is_own_file(name: str) -> bool:
     """Whether BOINC or the wrapper would be hurt by someone else's writing to this file of the slot."""
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    return len(parts) == 1 and parts[0].lower() in _OWN_FILES
+    return plain(name).lower() in _OWN_FILES

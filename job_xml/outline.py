@@ -112,8 +112,7 @@ class _Reader:
         if token and token.kind is Kind.TAG and token.name == "job_desc":
             self._look_at_attributes(token)
             return True
-        line = token.line if token else self._scanner.line
-        self._problems.refuse(line, *self._wrong_start(token))
+        self._problems.refuse(token.line if token else 1, *self._wrong_start(token))
         return False
 
     def _wrong_start(self, token: Token | None) -> tuple[str, str]:
@@ -123,6 +122,8 @@ class _Reader:
             return "the file is empty", first
         if self._data.startswith(_BYTE_ORDER_MARKS):
             return "a byte order mark stands at the start", "save the file as UTF-8 without one"
+        if b"<" not in self._data and b"\0" not in self._data:
+            return f"the file starts with {shown(text(self._data.strip()))}, not with <job_desc>", first
         if token is None:
             return f"there is no <job_desc> before {self._why_ended()}", first
         if token.kind is not Kind.TAG:

@@ -61,7 +61,6 @@ class Wrapper:
 
     def run(self) -> int:
         """Read the job, then do it. What is wrong with job.xml is said on the stderr of the start, in one line."""
-        self._log("wrapper: starting")
         try:
             reading = parse.read(self._runtime.resolve(JOB_FILE))
         except JobError as error:

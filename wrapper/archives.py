@@ -15,6 +15,7 @@ from wrapper.slot import LOCK_FILE, resolve
 
 INITIAL_FILE_LIST = "initial_file_list"
 _TEMPORARY_ZIP = "temp.zip"
+_OWN_FILES = (LOCK_FILE, INITIAL_FILE_LIST, _TEMPORARY_ZIP)
 
 
 class BadArchive(Exception):
@@ -56,18 +57,15 @@ def note_initial_files(slot: Path) -> None:
     write_whole(slot / INITIAL_FILE_LIST, "".join(f"{name}\n" for name in sorted(os.listdir(slot))))
 
 
-def zip_outputs(slot: Path, wanted: ZipOutput, own: Iterable[str] = ()) -> None:
-    """Pack the slot's new files whose names match, unless the archive is there already. BadArchive.
-
-    ``own`` are files of the wrapper that are nobody's output.
-    """
+def zip_outputs(slot: Path, wanted: ZipOutput) -> None:
+    """Pack the slot's new files whose names match, unless the archive is there already. BadArchive."""
     target = slot / resolve(slot, wanted.zipfilename)
     if target.exists():
         return
     temporary = slot / _TEMPORARY_ZIP
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in _new_files(slot, wanted, {LOCK_FILE, INITIAL_FILE_LIST, _TEMPORARY_ZIP, *own}):
+            for name in _new_files(slot, wanted):
                 archive.write(slot / name, name)
         os.replace(temporary, target)
     except (OSError, ValueError) as error:
@@ -75,9 +73,9 @@ def zip_outputs(slot: Path, wanted: ZipOutput, own: Iterable[str] = ()) -> None:
         raise BadArchive(f"{wanted.zipfilename} cannot be packed: {error}") from None
 
 
-def _new_files(slot: Path, wanted: ZipOutput, own: set[str]) -> list[str]:
+def _new_files(slot: Path, wanted: ZipOutput) -> list[str]:
     matches = matcher(wanted.patterns)
-    left_out = own | set(_initial_files(slot))
+    left_out = {*_OWN_FILES, *_initial_files(slot)}
     names = [name for name in sorted(os.listdir(slot)) if name not in left_out and matches(name)]
     return [name for name in names if (slot / name).is_file()]
 

@@ -11,12 +11,13 @@ def paragraph(ending: Ending, stopped: Stop | None, checkpoint: Checkpoint, task
     """``checkpoint`` is how far the job came, ``tasks`` how many it has."""
     used = f"{checkpoint.runtime:.1f} s of running time and {checkpoint.cpu:.1f} s of CPU time"
     current = f"task {min(checkpoint.tasks_done + 1, tasks)} of {tasks}"
+    what = ending.text.removesuffix(".")  # A guest's reason is a whole sentence.
     if stopped:
         return f"The wrapper was told to go during {current}. {_WHAT_STAYS[stopped]} Up to the checkpoint: {used}."
     if not ending.good:
         where = f" in {current}" if checkpoint.tasks_done < tasks else ""
-        return f"The job failed{where}: {ending.text}. The exit code is {ending.status & 255}."
-    return f"The job is done: {_how_many(tasks)} in {used}. The last one: {ending.text}."
+        return f"The job failed{where}: {what}. The exit code is {ending.status & 255}."
+    return f"The job is done: {_how_many(tasks)} in {used}. The last one: {what}."
 
 
 _WHAT_STAYS = {

@@ -257,7 +257,7 @@ class VMTask:
 
     def _judge(self, part: dict[str, Any]) -> Ending:
         if part["outcome"] in LOST:
-            raise Lost(part["reason"] or "its processes are gone")
+            raise Lost(part["reason"].removesuffix(".") or "its processes are gone")
         if self._over_time_since is not None:
             return Ending(0, f"{self._task.program} reached its time limit of {self._task.time_limit:g} s")
         return self._command.verdict(part)

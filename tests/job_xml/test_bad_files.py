@@ -55,8 +55,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     ("content", "line", "words"),
     [
         (b"", 1, "the file is empty"),
-        (b" \n\n ", 3, "the file is empty"),
-        (b"not XML at all", 1, "there is no <job_desc>"),
+        (b" \n\n ", 1, "the file is empty"),
+        (b"\nnot XML at all\n", 1, 'the file starts with "not XML at all"'),
+        (b"<no end\n", 1, "there is no <job_desc>"),
         (b"not XML at all <b>", 1, 'starts with "not XML at all"'),
         (b"<html><body></body></html>", 1, "the first element is <html>"),
         (b"<vbox_job></vbox_job>", 1, "the first element is <vbox_job>"),

@@ -54,6 +54,25 @@ def test_the_link_goes_and_the_archive_stays(tmp_path: Path) -> None:
     assert (tmp_path / "in_1.zip").exists()
 
 
+@pytest.mark.parametrize("octets", [b"no archive", b""])
+def test_an_archive_that_is_none_stays(tmp_path: Path, octets: bytes) -> None:
+    """It is named, and is there for whoever wants to see what it is."""
+    (tmp_path / "in.zip").write_bytes(octets)
+    with pytest.raises(BadArchive, match=r"in\.zip cannot be unpacked"):
+        unzip_inputs(tmp_path, ["in.zip"])
+    assert (tmp_path / "in.zip").read_bytes() == octets
+
+
+def test_a_member_that_is_damaged(tmp_path: Path) -> None:
+    """No file is taken whose checksum is wrong: the job does not begin."""
+    archive(tmp_path / "in.zip", {"a": (stat.S_IFREG | 0o644, "data")})
+    octets = (tmp_path / "in.zip").read_bytes()
+    (tmp_path / "in.zip").write_bytes(octets.replace(b"data", b"dada"))
+    with pytest.raises(BadArchive, match="CRC"):
+        unzip_inputs(tmp_path, ["in.zip"])
+    assert (tmp_path / "in.zip").exists()
+
+
 def test_new_files_that_match_are_packed_behind_the_link(tmp_path: Path) -> None:
     """Files of the first start, directories and the wrapper's own files stay out."""
     (tmp_path / "old").write_text("")
