@@ -7,7 +7,7 @@ from typing import Any
 
 from vmcontroller.controller import Controller
 from vmcontroller.errors import BadRequest
-from vmcontroller.interfaces import IMetrics, IScreenshot
+from vmcontroller.interfaces import ICpuCap, IMetrics, IScreenshot
 from vmcontroller.leases import Leases
 from vmcontroller.machine import MachineState
 from vmcontroller.machines import Machines
@@ -171,6 +171,13 @@ class MachineMethods:
         if key not in stats:
             raise BadRequest(f"getStats: there is no {key!r}; there are {', '.join(sorted(stats))}")
         return {key: stats[key]}
+
+    async def setCpuCap(self, vm: str, percent: int) -> bool:
+        """Hold the VM to 1 to 100 ``percent`` of the processors that it has, from now on; 100 lets it loose."""
+        if not 1 <= percent <= 100:
+            raise BadRequest(f"setCpuCap: percent must lie between 1 and 100, not {percent}")
+        await self._machines.optional(ICpuCap, vm, "setCpuCap", percent)
+        return True
 
     async def screenshot(self, vm: str) -> Any:
         """The VM's screen as PNG."""

@@ -1,0 +1,63 @@
+"""What the API adds to the verbs of a hypervisor that not every one has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from tests.vmcontroller.doubles import result
+from tests.vmcontroller.house import House
+from tests.vmcontroller.memory_hypervisor import MemoryHypervisor
+from vmcontroller.api.machines import MachineMethods
+from vmcontroller.errors import BadRequest, Unsupported
+from vmcontroller.interfaces import ICpuCap, IScreenshot
+
+
+@implementer(ICpuCap, IScreenshot)
+class Able(MemoryHypervisor):
+    """One that can do more."""
+
+    def setCpuCap(self, vm: str, percent: int) -> Deferred[None]:
+        return self._do("setCpuCap", lambda vm, percent: None, vm, percent)
+
+    def screenshot(self, vm: str) -> Deferred[bytes]:
+        return succeed(b"\x89PNG")
+
+
+@pytest.fixture
+def api(house: House) -> MachineMethods:
+    """The methods, for a house with the VM A."""
+    nobody: Any = None
+    house.machines.hypervisor = house.hypervisor = Able()
+    house.make("A")
+    return MachineMethods(house.machines, house.controller, nobody, house.clock)
+
+
+def test_cpu_cap(house: House, api: MachineMethods) -> None:
+    """A share of the processors, in per cent."""
+    assert result(api.setCpuCap("A", 50)) is True
+    (vm,) = house.hypervisor.vms
+    assert house.hypervisor.log[-1] == ("setCpuCap", vm, 50)
+    for percent in (0, 101, -1):
+        with pytest.raises(BadRequest, match="between 1 and 100"):
+            result(api.setCpuCap("A", percent))
+
+
+def test_screenshot_and_statistics(api: MachineMethods) -> None:
+    """PNG as Binary; all numbers, or one of them."""
+    assert result(api.screenshot("A")).data == b"\x89PNG"
+    assert result(api.getStats("A")) == {"cpuSeconds": 1.5, "memoryBytes": 2.0}
+    assert result(api.getStats("A", "cpuSeconds")) == {"cpuSeconds": 1.5}
+    with pytest.raises(BadRequest, match="cpuSeconds, memoryBytes"):
+        result(api.getStats("A", "colour"))
+
+
+def test_a_hypervisor_that_cannot(house: House, api: MachineMethods) -> None:
+    """The fault names what it can do."""
+    house.machines.hypervisor = MemoryHypervisor()
+    house.machines.hypervisor.vms = house.hypervisor.vms
+    with pytest.raises(Unsupported, match="memory has no setCpuCap; beyond the common verbs it has: IMetrics"):
+        result(api.setCpuCap("A", 50))
