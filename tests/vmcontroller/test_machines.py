@@ -132,7 +132,7 @@ class TestCreate:
             "group": "g",
             "secret": guest.secret,
             "chirpKey": "public",
-            "setClock": False,
+            "setClock": True,
         }
         assert (spec.memory_mb, spec.cpus, spec.network) == (64, 2, True)
         assert (guest.chirp_key, len(guest.secret)) == ("private", 64)

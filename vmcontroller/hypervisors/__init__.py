@@ -4,6 +4,6 @@ A plugin may import vmcontroller.interfaces, machine, errors and wire, and nothi
 How to add one: docs/reference/plugins.md.
 """
 
-from vmcontroller.hypervisors.loader import load
+from vmcontroller.hypervisors.choice import load
 
 __all__ = ["load"]

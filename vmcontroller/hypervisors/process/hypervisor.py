@@ -19,11 +19,11 @@ from vmcontroller.hypervisors.process import images
 from vmcontroller.hypervisors.process.launch import PATIENCE, Launcher
 from vmcontroller.hypervisors.process.machine import ProcessMachine
 from vmcontroller.hypervisors.process.record import Home, Record
-from vmcontroller.interfaces import IHypervisor, IMetrics
+from vmcontroller.interfaces import IHypervisor, IMetrics, IProbe, Suitability
 from vmcontroller.machine import MachineSpec
 
 
-@implementer(IHypervisor, IMetrics)
+@implementer(IHypervisor, IMetrics, IProbe)
 class ProcessHypervisor(Face[ProcessMachine]):
     """Machines that are guest agents in private directories. They are not isolated from the host.
 
@@ -49,6 +49,11 @@ class ProcessHypervisor(Face[ProcessMachine]):
     def version(self) -> Deferred[str]:
         return succeed(f"Python {platform.python_version()}")
 
+    def probe(self) -> Deferred[Suitability]:
+        if not proc.available():
+            return succeed(Suitability(False, False, "it needs Linux with /proc", isolated=False))
+        return succeed(Suitability(True, True, "its machines are processes of this host", isolated=False))
+
     def getStats(self, vm: str) -> Deferred[dict[str, float]]:
         return self._tell(vm, ProcessMachine.getStats)
 
@@ -66,7 +71,8 @@ class ProcessHypervisor(Face[ProcessMachine]):
 
     def _furnish(self, spec: MachineSpec, record: Record) -> None:
         with self._draft(spec) as draft:
-            Home(draft).furnish(record, json.dumps(dict(spec.seed)))
+            # Its guest has the host's own clock.
+            Home(draft).furnish(record, json.dumps({**spec.seed, "setClock": False}))
             images.fill(record.image, Home(draft).files)
 
     def _known(self, home: Home, record: Record) -> ProcessMachine:

@@ -40,7 +40,7 @@ class TestFiles(ProcessTestCase):
         await self.hypervisor.createVM(spec())
         self.assertEqual(stat.S_IMODE(self.home().path.stat().st_mode), 0o700)
         self.assertEqual(stat.S_IMODE(self.home().seed.stat().st_mode), 0o600)
-        self.assertEqual(json.loads(self.home().seed.read_text()), {"secret": "hush"})
+        self.assertEqual(json.loads(self.home().seed.read_text()), {"secret": "hush", "setClock": False})
         self.assertNotIn("hush", (self.home().path / "machine.json").read_text())
 
     async def test_machine_json(self) -> None:
