@@ -85,7 +85,9 @@ class Config:
     """Everything that can be set."""
 
     state_dir: Path | None = _setting(None, "where all state lies; default: the user's state directory")
-    hypervisor: str = _setting("process", "name of the hypervisor plugin")
+    hypervisor: str = _setting(
+        "process", 'a hypervisor plugin\'s name, several with commas between, or "auto" for the best'
+    )
     log_level: str = _setting("info", "debug, info, warn, error or critical")
     while_leased: bool = _setting(False, "leave when the last lease is gone")
     min_free_disk: int = _setting(64 * 1024 * 1024, "octets that stay free; below, no more output is taken", 0)

@@ -96,6 +96,12 @@ class Machines:
             self._dialer.drop(guest.vm)
         await self.hypervisor.disconnect(stop)
 
+    def considered(self) -> list[dict[str, Any]]:
+        """Which hypervisors the one in use was chosen from, best first; none where the configuration named it."""
+        if not IComposite.providedBy(self.hypervisor):
+            return []
+        return [{"name": c.name, "chosen": c.chosen, **vars(c.suitability)} for c in self.hypervisor.considered]
+
     # -- names
 
     async def all(self) -> list[Machine]:

@@ -59,12 +59,14 @@ class DaemonMethods:
 
     async def getInfo(self) -> dict:
         """The daemon: id, version, pid, hypervisor, hypervisorVersion, broker, stateDir, uptime (s), and how many vms,
-        guests (alive), cmds (without an outcome) and leases there are."""
+        guests (alive), cmds (without an outcome) and leases there are. ``hypervisors`` is empty unless hypervisor is
+        "auto": then [{name, chosen, works, accelerated, isolated, reason}] tells why each was taken or passed over."""
         return {
             **self._facts,
             "version": __version__,
             "pid": os.getpid(),
             "hypervisorVersion": await self._machines.hypervisor.version(),
+            "hypervisors": self._machines.considered(),
             "uptime": self._uptime(),
             "vms": len(await self._machines.all()),
             "guests": len(self._controller.guests.alive()),
