@@ -16,6 +16,7 @@ REQUIRES = [
     "virtualbox>=2.1.1",
     "cryptography>=47.0",
     "platformdirs>=4.0",
+    "pycdlib>=1.14",
 ]
 
 TEST_REQUIRES = [

@@ -19,7 +19,7 @@ LAYERS = (
     "disk",
     "interfaces commands guests sessions outputs waiters repeats channel threads chirpkeys config statedir client"
     " logfile turns wishes",
-    "stdin records database",
+    "stdin records database images",
     "ledger",
     "access leases intake feeding reconciliation results transfers",
     "controller",
@@ -39,7 +39,9 @@ LAYERS = (
 CONFINED = {
     "vmcontroller.wire": "",
     "vmcontroller.client": "vmcontroller.errors",
-    "vmcontroller.hypervisors": "vmcontroller.interfaces vmcontroller.machine vmcontroller.errors vmcontroller.wire",
+    "vmcontroller.hypervisors": "vmcontroller.interfaces vmcontroller.machine vmcontroller.errors vmcontroller.wire"
+    " vmcontroller.images",
+    "vmcontroller.images": "vmcontroller.errors vmcontroller.disk vmcontroller.threads",
     "vmcontroller.broker": "vmcontroller.wire",
     "vmcontroller.messaging": "vmcontroller.wire vmcontroller.errors",
     "vmcontroller.door": "vmcontroller.wire vmcontroller.machine",
