@@ -1,17 +1,40 @@
-# What a developer types. Everything happens in .venv and build/, which git ignores; nothing needs root.
+# What a developer types. Everything but install happens in .venv and build/, which git ignores; nothing needs root.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where install puts the commands: links in bin/, what they need in lib/vmcontroller/.
+PREFIX ?= $(HOME)/.local
+COMMANDS := vmcontroller vmcontroller-guest vmwrapper job-xml
+
+define CHECK_PYTHON
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is missing or older than 3.11; name another: make PYTHON=python3.12" >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip' || \
+		{ echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo install uninstall test lint bench docs clean
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## run a physics job in a VM and show every phase; DEMO="--example python" runs the second example
 	@$(BIN)/python -m job_xml.examples.demo --cache build/pythia8mc $(DEMO)
+
+install: ## put the commands on your PATH, into ~/.local/bin; PREFIX=/some/where puts them into its bin
+	$(CHECK_PYTHON)
+	$(PYTHON) -m venv --clear $(PREFIX)/lib/vmcontroller
+	$(PREFIX)/lib/vmcontroller/bin/python -m pip install --quiet --disable-pip-version-check .
+	@mkdir -p $(PREFIX)/bin
+	@for name in $(COMMANDS); do ln -sf ../lib/vmcontroller/bin/$$name $(PREFIX)/bin/$$name; done
+	@echo "$(COMMANDS) are in $(PREFIX)/bin"
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; \
+		*) echo "it is not on your PATH yet; add this line to ~/.profile:  export PATH=\"$(PREFIX)/bin:\$$PATH\"" ;; esac
+
+uninstall: ## remove what install has made; VMs and results stay in their state directory
+	rm -rf $(PREFIX)/lib/vmcontroller $(addprefix $(PREFIX)/bin/,$(COMMANDS))
 
 test: lint ## check and test everything; TESTS=tests/wrapper tests a part
 	$(BIN)/python -m pytest $(TESTS)
@@ -41,9 +64,6 @@ $(VENV)/installed-test: $(VENV)/installed
 	@touch $@
 
 $(VENV)/made:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "$(PYTHON) is missing or older than 3.11; name another: make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' || \
-		{ echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
