@@ -222,6 +222,29 @@ def test_an_unzip_task_that_takes_too_long(slot: Slot, rig: Rig) -> None:
     assert not (slot.path / "wrong").exists()
 
 
+def test_unzip_tasks_are_suspended_like_any_other(slot: Slot, rig: Rig) -> None:
+    """All of them stand still, and go on."""
+    for name in ("one", "two"):
+        slot.program(name, f"echo $$ > {name}.pid; while [ ! -e go ]; do sleep 0.01; done")
+    slot.program("a", "")
+    unzip = "<unzip_task><application>{0}</application></unzip_task>"
+    slot.job(unzip.format("one") + unzip.format("two") + host_task())
+    pids = [slot.path / "one.pid", slot.path / "two.pid"]
+    seen: list[set[str]] = []
+
+    def drive() -> None:
+        if all(path.exists() and path.read_text().strip() for path in pids) and not seen:
+            rig.client.wish(suspended=True)
+        if rig.client.wishes.suspended and (states := {state(path.read_text()) for path in pids}) == {"T"}:
+            seen.append(states)
+            (slot.path / "go").touch()
+            rig.client.wish(suspended=False)
+
+    rig.client.hook = drive
+    assert rig.run().good
+    assert seen == [{"T"}]
+
+
 def test_vmmanage_tasks_wait_for_a_vm(slot: Slot, rig: Rig) -> None:
     """They are for VM tasks alone; a job without one leaves them aside."""
     slot.program("m", "touch wrong")

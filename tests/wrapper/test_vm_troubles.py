@@ -243,3 +243,64 @@ def test_what_cannot_be_removed_is_told(slot: Slot, daemon: ScriptedDaemon, rig:
     assert rig.run().good
     line = next(line for line in rig.lines if "it is locked" in line)
     assert f"`vmcontroller rm` removes {next(iter(daemon.vms))}" in line
+
+
+def test_a_checkpoint_that_is_broken_is_passed_over(slot: Slot, daemon: ScriptedDaemon, rig: Rig) -> None:
+    """The newest that can be restored is the one to go on from."""
+    slot.job(task("<checkpoint_interval>1</checkpoint_interval><checkpoint_filename>cp</checkpoint_filename>"))
+    tried: list[str] = []
+
+    def before(method: str, *arguments: object) -> None:
+        if method == "restoreSnapshot":
+            tried.append(str(arguments[1]))
+            if len(tried) == 1:
+                refuse(Code.HYPERVISOR_FAILED, "its file is damaged")
+
+    def program(command: Command) -> None:
+        if tried:
+            command.end()
+        elif daemon.methods().count("takeSnapshot") >= 2 and command.looks > 2:
+            command.end("lost", -1)
+
+    daemon.before, daemon.program = before, program
+    assert rig.run().good
+    newest, older = tried
+    assert int(newest.rpartition("-")[2]) == int(older.rpartition("-")[2]) + 1
+    assert any("is of no use: its file is damaged" in line for line in rig.lines)
+    assert any(f"goes on from its checkpoint {older}" in line for line in rig.lines)
+
+
+def test_a_snapshot_that_cannot_be_deleted_is_no_harm(slot: Slot, daemon: ScriptedDaemon, rig: Rig) -> None:
+    """It goes with its VM."""
+    slot.job(task("<checkpoint_interval>1</checkpoint_interval>"))
+
+    def before(method: str, *arguments: object) -> None:
+        if method == "deleteSnapshot":
+            refuse(Code.HYPERVISOR_FAILED, "it is busy")
+
+    def program(command: Command) -> None:
+        if daemon.methods().count("takeSnapshot") >= 3:
+            command.end()
+
+    daemon.before, daemon.program = before, program
+    assert rig.run().good
+    assert any("could not be deleted: it is busy" in line for line in rig.lines)
+
+
+def test_a_vm_that_stays_between_two_states(slot: Slot, daemon: ScriptedDaemon, rig: Rig, tmp_path: Path) -> None:
+    """It is waited for, and started when it has come to rest."""
+    slot.job(task())
+    daemon.program = lambda command: rig.client.wish(stop=Stop.QUIT)
+    rig.run()
+    (vm,) = daemon.vms
+    daemon.vms[vm] = "Saving"
+    asked: list[str] = []
+
+    def before(method: str, *arguments: object) -> None:
+        asked.append(method)
+        if asked.count("getState") == 3:
+            daemon.vms[vm] = "Saved"
+
+    daemon.before, daemon.program = before, lambda command: command.end()
+    assert another(slot, tmp_path).run().good
+    assert asked.index("start") > asked.index("getState") + 2
