@@ -53,8 +53,9 @@ By the stock wrapper's rules, not by XML's, where the two differ:
 * No byte order mark, no document type; `<?xml …?>` may come first. What follows `</job_desc>` is not read.
 * A file has at most 1 MiB.
 
-A task's VM is read strictly: a wrong type, a value out of range, the name of a file that could leave its directory, or
-two elements that contradict each other end the job with exit code 144. A text element of a VM that is empty is absent.
+A task's VM is read strictly: a wrong type, a value out of range, the name of a file that could leave its directory, an
+output into a file that BOINC or the wrapper keeps there, or two elements that contradict each other end the job with
+exit code 144. A text element of a VM that is empty is absent.
 """
 
 _MACROS = """\
