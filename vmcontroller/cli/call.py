@@ -14,7 +14,7 @@ def declare(verbs: Verbs) -> None:
     """The verb."""
     parser = verbs.add("call", call, "call a method of the XML-RPC API; call help lists them")
     parser.add_argument("method", metavar="METHOD")
-    parser.add_argument("values", metavar="ARG", nargs="*", help="JSON where it is JSON, else text")
+    parser.add_argument("values", metavar="ARG", nargs="*", default=[], help="JSON where it is JSON, else text")
 
 
 def call(session: Session) -> None:

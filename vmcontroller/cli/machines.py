@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from vmcontroller.cli import codes
 from vmcontroller.cli.session import Session
-from vmcontroller.cli.verbs import Deed, Verbs
+from vmcontroller.cli.verbs import Deed, Verbs, seconds
 from vmcontroller.cli.wording import in_verbs
 from vmcontroller.client import ApiFault, Client
 from vmcontroller.errors import BadState, GuestSilent, UnknownVM
@@ -52,7 +52,7 @@ def _declare_create(parser: ArgumentParser) -> None:
 
 
 def _declare_wait(parser: ArgumentParser, meaning: str) -> None:
-    parser.add_argument("--wait", metavar="S", type=float, default=WAIT_SECONDS, help=f"{meaning} (60)")
+    parser.add_argument("--wait", metavar="S", type=seconds, default=WAIT_SECONDS, help=f"{meaning} (60)")
 
 
 def create(session: Session) -> int:

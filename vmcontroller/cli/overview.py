@@ -13,6 +13,8 @@ from vmcontroller.cli.verbs import Verbs
 from vmcontroller.client import ApiFault, Client
 from vmcontroller.errors import NotRunning, UnknownVM
 
+_NO_VMS = "there are no VMs; vmcontroller create NAME makes one"
+
 
 def declare(verbs: Verbs) -> None:
     """The two verbs."""
@@ -43,7 +45,7 @@ def _paragraphs(told: dict[str, Any]) -> Iterable[str]:
             ("state", str(told["stateDir"])),
         ]
     )
-    yield machine_table(told["machines"]) if told["machines"] else "no VMs; vmcontroller create NAME makes one"
+    yield machine_table(told["machines"]) if told["machines"] else _NO_VMS
     if told["commands"]:
         yield command_table(told["commands"], time.time())
 
@@ -53,6 +55,8 @@ def list_machines(session: Session) -> None:
     with session.api() as api:
         found = machines(api)
     session.show(found, machine_table(found) if found else "")
+    if not found:
+        session.say(_NO_VMS)
 
 
 def machines(api: Client) -> list[dict[str, Any]]:

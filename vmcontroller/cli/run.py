@@ -16,7 +16,7 @@ from vmcontroller.cli.outcomes import Part, exit_code, may_come_back, told, trou
 from vmcontroller.cli.patience import Patience
 from vmcontroller.cli.session import Session
 from vmcontroller.cli.sinks import Descriptor, Kept, Labelled, Sink
-from vmcontroller.cli.verbs import UsageError, Verbs, assignment
+from vmcontroller.cli.verbs import UsageError, Verbs, assignment, seconds
 from vmcontroller.client import Client, ConnectionLost
 
 #: Seconds that a killed command may take to be gone.
@@ -43,7 +43,7 @@ def _declare_run(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--cwd", metavar="PATH", default="", help="working directory in the VM")
     parser.add_argument(
-        "--timeout", metavar="S", type=float, default=0.0, help="end it after so many seconds, wherever it is"
+        "--timeout", metavar="S", type=seconds, default=0.0, help="end it after so many seconds, wherever it is"
     )
     parser.add_argument(
         "--group", metavar="GROUP", default="", help="the group that a pattern reaches; absent: default"

@@ -49,6 +49,8 @@ def list_snapshots(session: Session) -> None:
         (s["name"], time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(s["taken"])), s["description"]) for s in found
     ]
     session.show(found, table(("NAME", "TAKEN", "DESCRIPTION"), rows) if rows else "")
+    if not found:
+        session.say(f"{session.arguments.vm} has no snapshots")
 
 
 def remove(session: Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -32,6 +33,17 @@ def assignment(word: str) -> tuple[str, str]:
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{word!r} is not NAME=VALUE")
     return name, value
+
+
+def seconds(word: str) -> float:
+    """A time that is finite and not negative; for argparse's ``type``."""
+    try:
+        value = float(word)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds")
+    return value
 
 
 def add_shared(parser: argparse.ArgumentParser, json: Any, state_dir: Any) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 
-_METHOD = re.compile(r"\b(?P<name>(?:system\.)?[a-z]+[A-Z][A-Za-z]*)(?P<called>\(\))?")
-#: The verbs that tell what a method tells; any other method is called.
+_VALUE = "'[^']*'|[0-9]+"
+#: ``listVMs``, ``listVMs()`` or ``start('w1')``; a word in small letters is a method only where it is called.
+_METHOD = re.compile(rf"\b(?P<name>(?:system\.)?[a-z]+(?:[A-Z][A-Za-z]*)?)(?P<called>\((?:(?:{_VALUE})(?:, )?)*\))?")
+#: The verbs that do what a method does; any other method is called.
 _VERBS = {
     "listVMs": "vmcontroller list",
     "listRegisteredVMs": "vmcontroller list",
     "listSnapshots": "vmcontroller snapshot list",
     "getInfo": "vmcontroller status",
+    "system.listMethods": "vmcontroller call help",
+    "system.methodHelp": "vmcontroller call help",
 }
 
 
@@ -20,5 +24,12 @@ def in_verbs(sentence: str) -> str:
 
 
 def _verb(found: re.Match[str]) -> str:
-    name = found["name"]
-    return _VERBS.get(name, f"vmcontroller call {name}" if found["called"] else name)
+    name, called = found["name"], found["called"] or ""
+    values = re.findall(_VALUE, called)
+    if name in _VERBS:
+        return " ".join([_VERBS[name], *values])
+    if name == "start" and values:
+        return " ".join(["vmcontroller start", *values])
+    if called and not name.islower():
+        return " ".join(["vmcontroller call", name, *values])
+    return found[0]

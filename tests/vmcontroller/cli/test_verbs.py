@@ -29,6 +29,11 @@ class TestTables:
         """What getVM says."""
         assert [vm["name"] for vm in json.loads(call("list", "--json").out)] == ["off", "w1", "w2"]
 
+    def test_an_empty_list(self, call: Call, api: FakeApi) -> None:
+        """A script reads nothing, a newcomer what to do next."""
+        api.vms.clear()
+        assert call("list") == Done(0, "", "vmcontroller: there are no VMs; vmcontroller create NAME makes one\n")
+
     def test_an_agent_that_is_silent_is_shown(self, call: Call, api: FakeApi) -> None:
         """A VM that runs and does not answer."""
         api.alive.discard("w2")
@@ -134,7 +139,7 @@ class TestSnapshots:
         """Without a name the newest is restored."""
         assert call("snapshot", "restore", "off").out == "off: PoweredOff\n"
         assert call("snapshot", "rm", "off", "one").code == 0
-        assert call("snapshot", "list", "off").out == ""
+        assert call("snapshot", "list", "off") == Done(0, "", "vmcontroller: off has no snapshots\n")
         assert call("snapshot", "rm", "nobody", "one").code == 1
 
 

@@ -16,8 +16,10 @@ from vmcontroller.cli.wording import in_verbs
     [
         ("no VM is called 'x'; listVMs() names all", "no VM is called 'x'; vmcontroller list names all"),
         ("no command 'x'; listCmds() names all", "no command 'x'; vmcontroller call listCmds names all"),
-        ("system.listMethods() names all", "vmcontroller call system.listMethods names all"),
+        ("system.listMethods() names all", "vmcontroller call help names all"),
         ("no 'x'; listSnapshots tells which", "no 'x'; vmcontroller snapshot list tells which"),
+        ("w 1 is PoweredOff; start('w 1') runs it", "w 1 is PoweredOff; vmcontroller start 'w 1' runs it"),
+        ("c runs; signalCmd('c', 9) ends it", "c runs; vmcontroller call signalCmd 'c' 9 ends it"),
         ("createVM: cpus must lie between 1 and 256", "createVM: cpus must lie between 1 and 256"),
         ("f() is not a method, nor is main()", "f() is not a method, nor is main()"),
     ],
