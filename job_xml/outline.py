@@ -228,7 +228,7 @@ class _Reader:
             into.misspelt.setdefault(meant, token)
         if meant in GROUPS and token.name == name:
             self._lost_group = (name, GROUPS[meant].members)
-        remedy = _INSTEAD.get(name) or (did_you_mean(meant) if meant else _NOTHING_LIKE_IT)
+        remedy = _INSTEAD.get(name) or (did_you_mean(meant) if meant else _elsewhere(name))
         self._problems.error(token.line, what, remedy)
 
     def _end_of_unknown(self, token: Token, where: str) -> None:
@@ -277,6 +277,12 @@ class _Reader:
 def did_you_mean(name: str) -> str:
     """The remedy for an element that is misspelt."""
     return f"did you mean <{name}>?"
+
+
+def _elsewhere(name: str) -> str:
+    """The remedy for what looks like nothing that may stand here."""
+    group = next((group.name for group in GROUPS.values() if name in group.members), "")
+    return f"put it into a <{group}>" if group else _NOTHING_LIKE_IT
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

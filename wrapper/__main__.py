@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TextIO
 
 from job_xml import parse
+from job_xml.lint import lint
 from job_xml.model import Job
-from job_xml.problems import JobError
+from job_xml.problems import JobError, Severity
 from wrapper import archives, checkpoint, options
 from wrapper.bell import Bell, Interrupts
 from wrapper.boinc import LOCK_RETRY_DELAY, Runtime, Standalone
@@ -62,7 +63,7 @@ class Wrapper:
     def run(self) -> int:
         """Read the job, then do it. What is wrong with job.xml is said on the stderr of the start, in one line."""
         try:
-            reading = parse.read(self._runtime.resolve(JOB_FILE))
+            job = parse.read(self._runtime.resolve(JOB_FILE)).job
         except JobError as error:
             self._log(str(error))
             return error.exit_code
@@ -71,20 +72,25 @@ class Wrapper:
         except OSError as error:
             self._log(f"this directory cannot be used: {error}")
             return FAILED
-        return self._in_slot(reading) if taken else self._slot_taken()
+        return self._in_slot(job) if taken else self._slot_taken()
 
-    def _in_slot(self, reading: parse.Reading) -> int:
+    def _in_slot(self, job: Job) -> int:
         try:
-            done = checkpoint.read(self._slot) or self._first_start(reading.job)
+            done = checkpoint.read(self._slot) or self._first_start(job)
             self._runtime.begin()
             self._log("wrapper: starting")
-            for problem in reading.problems:
-                self._log(str(problem))
-            if done.tasks_done > len(reading.job.tasks):
-                return self._too_far(done, reading.job)
-            return self._do(reading.job, done)
+            self._warn()
+            if done.tasks_done > len(job.tasks):
+                return self._too_far(done, job)
+            return self._do(job, done)
         except (OSError, archives.BadArchive) as error:
             return self._fail(f"the wrapper could not begin: {error}")
+
+    def _warn(self) -> None:
+        """What the stock wrapper lets pass, and this one with it."""
+        for problem in lint(self._runtime.resolve(JOB_FILE)):
+            if problem.severity is Severity.ERROR:
+                self._log(str(problem))
 
     def _slot_taken(self) -> int:
         if self._runtime.poll().stop:

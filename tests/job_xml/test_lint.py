@@ -122,7 +122,11 @@ def test_warnings_in_a_vm(tmp_path: Path, inside: str, line: int, words: str) ->
         ),
         ("<enable_graphics_support>yes</enable_graphics_support>", Severity.ERROR, "and is ignored"),
         ("<enable_graphics_support/><enable_graphics_support/>", Severity.ERROR, "comes again"),
-        ("<weight>2</weight>", Severity.ERROR, "<weight> is no element of <job_desc>"),
+        (
+            "<weight>2</weight>",
+            Severity.ERROR,
+            "<weight> is no element of <job_desc>, and is ignored; put it into a <task>",
+        ),
         ("<task/>", Severity.ERROR, "<task> is ignored: it is empty"),
         ("</task>", Severity.ERROR, "</task> closes nothing"),
         ("<VMmanage_task>" + APP + "</VMmanage_task>", Severity.WARNING, "is never started"),

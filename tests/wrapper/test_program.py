@@ -90,11 +90,11 @@ def test_what_ends_it_before_it_begins(
 def test_problems_that_the_stock_wrapper_lets_pass_are_told(slot: Slot) -> None:
     """The job runs; stderr.txt has the line and the remedy."""
     slot.program("a", "")
-    slot.job(ONE_TASK + "<nonsense/>")
+    slot.job(ONE_TASK.replace("</task>", "<priority>9</priority></task>") + "<nonsense/>")
     result = slot.run()
     assert result.code == 0
-    assert "job.xml:1: " in result.stderr_txt
-    assert "nonsense" in result.stderr_txt
+    assert "job.xml:1: error: <nonsense/> is no element of <job_desc>" in result.stderr_txt
+    assert "job.xml:1: error: <priority> is 9; write an integer from 0 to 5" in result.stderr_txt
 
 
 def test_a_checkpoint_beyond_the_last_task(slot: Slot) -> None:
