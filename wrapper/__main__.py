@@ -46,19 +46,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupts.install()
     log = Log()
     slot = Path.cwd()
-    return Wrapper(chosen, slot, Standalone(slot, interrupts, bell.wait, log), bell, log).run()
+    with _stream(os.dup(2)) as terminal:
+        return Wrapper(chosen, slot, Standalone(slot, interrupts, bell.wait, log), bell, log, terminal).run()
 
 
 class Wrapper:
-    """One run of the program, from job.xml to the exit code."""
+    """One run of the program, from job.xml to the exit code. ``terminal`` is the stderr of the start."""
 
-    def __init__(self, chosen: Options, slot: Path, runtime: Runtime, bell: Bell, log: Log) -> None:
+    def __init__(self, chosen: Options, slot: Path, runtime: Runtime, bell: Bell, log: Log, terminal: TextIO) -> None:
         self._options = chosen
         self._slot = slot
         self._runtime = runtime
         self._bell = bell
         self._log = log
-        self._terminal = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
+        self._terminal = terminal
 
     def run(self) -> int:
         """Read the job, then do it. What is wrong with job.xml is said on the stderr of the start, in one line."""
@@ -145,8 +146,13 @@ def _event_stream(name: str) -> Iterator[TextIO | None]:
     if not name:
         yield None
         return
-    descriptor = os.dup(1) if name == "-" else os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    stream = os.fdopen(descriptor, "w", encoding="utf-8")
+    with _stream(os.dup(1) if name == "-" else os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)) as stream:
+        yield stream
+
+
+@contextmanager
+def _stream(descriptor: int) -> Iterator[TextIO]:
+    stream = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
     try:
         yield stream
     finally:
