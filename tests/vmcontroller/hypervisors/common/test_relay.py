@@ -1,0 +1,95 @@
+"""Forwards on loopback lead to a guest whose address is looked up at each connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.trial.unittest import TestCase
+
+from vmcontroller.errors import HypervisorFailed
+from vmcontroller.hypervisors.common.relay import Relay, Where
+
+
+class Echo(Protocol):
+    """A guest's port: it says everything twice."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(2 * data)
+        self.transport.loseConnection()
+
+
+class Caller(Protocol):
+    """Hears until the connection ends."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+        self.ended: Deferred[bytes] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += data
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.ended.callback(self.heard)
+
+
+class TestRelay(TestCase):
+    """One machine's two ports."""
+
+    timeout = 20
+
+    async def setUp(self) -> None:
+        guest = reactor.listenTCP(0, ServerFactory.forProtocol(Echo), interface="127.0.0.1")
+        self.addCleanup(guest.stopListening)
+        self.where: Where = lambda: succeed("127.0.0.1")
+        port = guest.getHost().port
+        self.relay = Relay(reactor, lambda: self.where(), (port, port))
+        self.address = self.relay.open()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.relay.close()))
+
+    async def call(self, port: int) -> Caller:
+        return await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), Caller())
+
+    async def test_both_ports_lead_to_the_guest(self) -> None:
+        """What is said arrives, and so does the answer, and the end."""
+        for port in (self.address.door_port, self.address.chirp_port):
+            caller = await self.call(port)
+            caller.transport.write(b"ab")
+            self.assertEqual(await caller.ended, b"abab")
+
+    async def test_guest_without_address(self) -> None:
+        """The caller is let go at once, and may come again; so it is when nobody knows."""
+        for self.where in (lambda: succeed(None), lambda: fail(HypervisorFailed("no"))):
+            caller = await self.call(self.address.door_port)
+            self.assertEqual(await caller.ended, b"")
+
+    async def test_guest_refuses(self) -> None:
+        """A closed port in the guest looks like one here."""
+        relay = Relay(reactor, lambda: self.where(), (1, 1))
+        self.addCleanup(lambda: Deferred.fromCoroutine(relay.close()))
+        caller = await self.call(relay.open().door_port)
+        self.assertEqual(await caller.ended, b"")
+
+    async def test_caller_leaves_before_the_guest_is_found(self) -> None:
+        """Then nobody is dialled."""
+        answer: Deferred[str | None] = Deferred()
+        self.where = lambda: answer
+        caller = await self.call(self.address.door_port)
+        caller.transport.abortConnection()
+        await caller.ended
+        answer.callback("127.0.0.1")
+
+    async def test_close(self) -> None:
+        """Nobody gets in any more, and whoever is in gets out; opened twice it is the same."""
+        self.assertEqual(self.relay.open(), self.address)
+        answer: Deferred[str | None] = Deferred()
+        self.where = lambda: answer
+        caller = await self.call(self.address.door_port)
+        await self.relay.close()
+        await caller.ended
+        with self.assertRaises(Exception):  # noqa: B017 — whichever way this system refuses
+            await self.call(self.address.door_port)
+        answer.callback(None)
