@@ -111,8 +111,20 @@ def errors_page() -> str:
         "| -32603 | internal error | Nobody foresaw this; daemon.log has the details. |",
     ]
     http = """
-Before a call is read, HTTP answers: 401 without the secret, 413 when the body is larger than `xmlrpc.max_body`,
-415 when it is not `text/xml`, 421 when the Host header names another machine."""
+Before a call is read, HTTP answers:
+
+| status | why |
+|---|---|
+| 400 | It is no HTTP/1.0 or 1.1, or its length is told wrongly or twice; the connection is closed. |
+| 401 | The secret is missing or wrong. |
+| 404 | The path is not `/RPC2`. |
+| 405 | It is no POST. |
+| 413 | The body is larger than `xmlrpc.max_body`; the connection is closed. |
+| 415 | The Content-Type is not `text/xml`, or the body is compressed. |
+| 421 | The Host header is missing or names another machine. |
+
+What 401, 415 and 421 refuse is not stored, however large. A header of more than 16 KiB, and a caller that sends nothing
+for 60 s in the middle of a request or between two, are cut off. Bodies in chunks are taken."""
     return "\n".join([MADE, "# Fault codes", "", *head, *rows, *shared, http, ""])
 
 

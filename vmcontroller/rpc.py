@@ -8,7 +8,6 @@ a web page that a volunteer visits can send neither of the last two on its own a
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import xmlrpc.client
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,6 +27,9 @@ from vmcontroller.wire.keys import same
 
 #: ``dispatch(method, arguments, cwd)``; it raises VMControllerError or xmlrpc.client.Fault.
 Dispatch = Callable[[str, Sequence[Any], str], Awaitable[Any]]
+
+#: Why a request is not read: an HTTP status and a sentence.
+Refusal = tuple[int, str]
 
 # The codes that all XML-RPC servers share (specification of fault code interoperability).
 PARSE_ERROR, NO_METHOD, BAD_ARGUMENTS, INTERNAL_ERROR = -32700, -32601, -32602, -32603
@@ -124,14 +126,17 @@ def _read(document: bytes) -> tuple[tuple[Any, ...], str | None]:
 
 
 class _BoundedRequest(Request):
-    """Refuses a body larger than the site's ``max_body`` before it is stored."""
+    """Refuses a body larger than the site's ``max_body`` before it is stored; what a stranger sends is never stored."""
 
     channel: Any
     _octets = 0
-    _refused = False
+    _is_refused = False
+    #: Why it is not read; the headers, which are there before the body, tell.
+    refusal: Refusal | None = None
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
+        self.refusal = self.channel.site.refusal(self)
         if length is not None and length > self.channel.site.max_body:
             self._refuse()
 
@@ -139,7 +144,7 @@ class _BoundedRequest(Request):
         self._octets += len(data)
         if self._octets > self.channel.site.max_body:
             self._refuse()
-        if not self._refused:
+        if self.refusal is None and not self._is_refused:
             super().handleContentChunk(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -150,8 +155,8 @@ class _BoundedRequest(Request):
         self.process()
 
     def _refuse(self) -> None:
-        if not self._refused:
-            self._refused = True
+        if not self._is_refused:
+            self._is_refused = True
             head = b"HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             self.channel.transport.write(head)
             self.channel.transport.loseConnection()
@@ -165,52 +170,48 @@ class RpcSite(Site):
 
     def __init__(self, dispatch: Dispatch, secret: str, max_body: int, reactor: Any) -> None:
         root = Resource()
-        root.putChild(b"RPC2", RpcResource(dispatch, secret))
+        root.putChild(b"RPC2", RpcResource(dispatch))
         super().__init__(root, reactor=reactor)
         self.max_body = max_body
         self.displayTracebacks = False
+        self._secret = secret
+
+    def refusal(self, request: Request) -> Refusal | None:
+        """Why a request is not read, or None; its headers alone tell."""
+        if not _is_local(request.getHeader("host") or ""):
+            return MISDIRECTED_REQUEST, "the Host header names another machine; call 127.0.0.1"
+        if not _knows(self._secret, request.getHeader("authorization") or ""):
+            return http.UNAUTHORIZED, "the secret is missing or wrong; daemon.json in the state directory holds it"
+        if (request.getHeader("content-type") or "").partition(";")[0].strip().lower() != "text/xml":
+            return http.UNSUPPORTED_MEDIA_TYPE, "an XML-RPC call has the Content-Type text/xml"
+        if (request.getHeader("content-encoding") or "identity").strip().lower() != "identity":
+            return http.UNSUPPORTED_MEDIA_TYPE, "a call is not compressed; send it without Content-Encoding"
+        return None
 
     def log(self, request: Any) -> None:
         """No access log: every call of a busy wrapper would be a line."""
 
 
 class RpcResource(Resource):
-    """POST one call, get one response."""
+    """POST one call, get one response, unless the request has a ``refusal``."""
 
-    isLeaf = True
     log = Logger()
 
-    def __init__(self, dispatch: Dispatch, secret: str) -> None:
+    def __init__(self, dispatch: Dispatch) -> None:
         super().__init__()
         self._dispatch = dispatch
-        self._secret = secret
 
-    def render_POST(self, request: Any) -> bytes | int:
-        refusal = self._refusal(request)
-        if refusal is not None:
-            return _refuse(request, *refusal)
+    def render(self, request: Any) -> bytes | int:
+        """Whatever the method of HTTP."""
+        if request.method != b"POST":
+            return _refuse(request, http.NOT_ALLOWED, "a call is a POST")
+        if request.refusal is not None:
+            return _refuse(request, *request.refusal)
         # A caller that hangs up needs no answer; what it asked for is done to the end all the same, never by half.
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
         ensureDeferred(self._answer(request, gone)).addErrback(self._unanswered)
         return NOT_DONE_YET
-
-    def _refusal(self, request: Request) -> tuple[int, str] | None:
-        if not _is_local(request.getHeader("host") or ""):
-            return MISDIRECTED_REQUEST, "the Host header names another machine; call 127.0.0.1"
-        if not self._knows_secret(request.getHeader("authorization") or ""):
-            return http.UNAUTHORIZED, "the secret is missing or wrong; daemon.json in the state directory holds it"
-        if (request.getHeader("content-type") or "").partition(";")[0].strip() != "text/xml":
-            return http.UNSUPPORTED_MEDIA_TYPE, "an XML-RPC call has the Content-Type text/xml"
-        return None
-
-    def _knows_secret(self, header: str) -> bool:
-        scheme, _, code = header.partition(" ")
-        try:
-            said = base64.b64decode(code.strip(), validate=True).decode("utf-8")
-        except (binascii.Error, UnicodeDecodeError):
-            return False
-        return scheme.lower() == "basic" and same(said.partition(":")[2], self._secret)
 
     async def _answer(self, request: Request, gone: list[Failure]) -> None:
         try:
@@ -233,11 +234,12 @@ class RpcResource(Resource):
 
     async def _call(self, body: bytes, cwd: str) -> Any:
         try:
-            arguments, method = _read(body)
+            said, method = _read(body)
+            arguments = unwrap(list(said))
         except Exception as error:  # the parser raises whatever a bad document leads it to
             raise xmlrpc.client.Fault(PARSE_ERROR, wrap_text(f"this is no XML-RPC call: {error}")) from None
         try:
-            return await self._dispatch(method or "", unwrap(list(arguments)), cwd)
+            return await self._dispatch(method or "", arguments, cwd)
         except (VMControllerError, xmlrpc.client.Fault):
             raise
         except Exception:
@@ -252,6 +254,15 @@ class RpcResource(Resource):
 def wrap_text(text: str) -> str:
     """A fault's text is always text: what XML cannot hold is shown escaped."""
     return _ILLEGAL_IN_XML.sub(lambda sign: repr(sign.group())[1:-1], text)
+
+
+def _knows(secret: str, header: str) -> bool:
+    scheme, _, code = header.partition(" ")
+    try:
+        said = base64.b64decode(code.strip(), validate=True).decode("utf-8")
+    except ValueError:
+        return False
+    return scheme.lower() == "basic" and same(said.partition(":")[2], secret)
 
 
 def _is_local(host: str) -> bool:
@@ -269,6 +280,8 @@ def _cwd(request: Request) -> str:
 def _refuse(request: Request, code: int, why: str) -> bytes:
     request.setResponseCode(code)
     request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+    if code == http.NOT_ALLOWED:
+        request.setHeader(b"allow", b"POST")
     if code == http.UNAUTHORIZED:
         request.setHeader(b"www-authenticate", b'Basic realm="vmcontroller"')
     return f"{why}\n".encode()
