@@ -26,6 +26,7 @@ demo: $(VENV)/installed ## run a physics job in a VM and show every phase; DEMO=
 install: ## put the commands on your PATH, into ~/.local/bin; PREFIX=/some/where puts them into its bin
 	$(CHECK_PYTHON)
 	$(PYTHON) -m venv --clear $(PREFIX)/lib/vmcontroller
+	@rm -rf build/lib # what an earlier version had and this one has not would be installed, too
 	$(PREFIX)/lib/vmcontroller/bin/python -m pip install --quiet --disable-pip-version-check .
 	@mkdir -p $(PREFIX)/bin
 	@for name in $(COMMANDS); do ln -sf ../lib/vmcontroller/bin/$$name $(PREFIX)/bin/$$name; done
