@@ -169,6 +169,24 @@ class ImageInUse(VMControllerError):
     code = 509
 
 
+class BuildFailed(VMControllerError):
+    """An image could not be built; the text says at which step, and why."""
+
+    code = 510
+
+
+class NetworkRefused(VMControllerError):
+    """The VM asks for a network that the hypervisor cannot give without opening the host to it."""
+
+    code = 510
+
+
+class MemoryShort(VMControllerError):
+    """The host has not as much memory left as the VM needs."""
+
+    code = 511
+
+
 class UnknownSnapshot(VMControllerError):
     """The VM has no snapshot of this name."""
 
@@ -179,6 +197,12 @@ class SnapshotExists(VMControllerError):
     """The VM has a snapshot of this name already."""
 
     code = 601
+
+
+class SnapshotDamaged(VMControllerError):
+    """A snapshot or saved state is cut, changed, or does not fit this machine; an older one may."""
+
+    code = 602
 
 
 class UnknownLease(VMControllerError):

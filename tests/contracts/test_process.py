@@ -13,8 +13,8 @@ from twisted.trial.unittest import TestCase
 from tests.contracts.harness import Program
 from tests.contracts.hypervisor import HypervisorContract
 from vmcontroller.hypervisors import load
+from vmcontroller.hypervisors.common.tree import Tree
 from vmcontroller.hypervisors.process.record import Home
-from vmcontroller.hypervisors.process.tree import Tree
 from vmcontroller.interfaces import IHypervisor
 
 

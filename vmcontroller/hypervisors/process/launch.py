@@ -18,6 +18,7 @@ from zope.interface import implementer
 from vmcontroller.errors import HypervisorFailed
 from vmcontroller.hypervisors.common import proc
 from vmcontroller.hypervisors.common.host import Host
+from vmcontroller.hypervisors.common.tree import environment
 from vmcontroller.hypervisors.process.record import Home, Running
 
 #: Seconds that an agent may take to open its ports.
@@ -36,12 +37,6 @@ def _arguments(home: Home, ports_fd: int) -> tuple[str, ...]:
     places = ("--seed", home.seed, "--state", home.agent, "--serve", home.files)
     ports = ("--listen", "127.0.0.1", "--door-port", 0, "--chirp-port", 0, "--ports-fd", ports_fd)
     return tuple(map(str, places + ports))
-
-
-def _environment(marks: Mapping[str, str]) -> dict[str, str]:
-    # The daemon's own settings are none of a machine's business; some are secret.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("VMCONTROLLER_")}
-    return inherited | dict(marks)
 
 
 class Launcher:
@@ -93,7 +88,7 @@ class Launcher:
                     pass_fds=[writing],
                     # Python looks for modules in its working directory first: no file of a guest's may lie there.
                     cwd=_PACKAGES,
-                    env=_environment(marks),
+                    env=environment(marks),
                     start_new_session=True,
                 )
         except OSError as error:

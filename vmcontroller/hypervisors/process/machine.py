@@ -18,11 +18,11 @@ from twisted.python.failure import Failure
 from vmcontroller.errors import UnknownVM
 from vmcontroller.hypervisors.common import files, proc, watch
 from vmcontroller.hypervisors.common.host import Host
+from vmcontroller.hypervisors.common.tree import Tree
 from vmcontroller.hypervisors.common.verb import verb
 from vmcontroller.hypervisors.process import snapshots
 from vmcontroller.hypervisors.process.launch import Launcher
 from vmcontroller.hypervisors.process.record import Home, Record, Running
-from vmcontroller.hypervisors.process.tree import Tree
 from vmcontroller.machine import GuestAddress, MachineState, Snapshot
 
 RUNNING, PAUSED = MachineState.RUNNING, MachineState.PAUSED

@@ -15,9 +15,9 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from vmcontroller.hypervisors.common import files
+from vmcontroller.hypervisors.common.tree import Tree
 from vmcontroller.hypervisors.process.hypervisor import ProcessHypervisor
 from vmcontroller.hypervisors.process.record import Home
-from vmcontroller.hypervisors.process.tree import Tree
 from vmcontroller.machine import MachineSpec, MachineState
 
 STAND_IN = (sys.executable, "-m", "tests.contracts.stand_in_agent")

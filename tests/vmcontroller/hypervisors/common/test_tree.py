@@ -18,9 +18,8 @@ from tests.vmcontroller.hypervisors.common.programs import (
     program,
 )
 from vmcontroller.errors import HypervisorFailed
-from vmcontroller.hypervisors.common import proc
-from vmcontroller.hypervisors.process import tree
-from vmcontroller.hypervisors.process.tree import Tree
+from vmcontroller.hypervisors.common import proc, tree
+from vmcontroller.hypervisors.common.tree import Tree
 
 
 @pytest.fixture

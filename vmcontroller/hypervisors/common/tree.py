@@ -23,6 +23,13 @@ _GLANCE = 0.002
 Birth = tuple[int, int]
 
 
+def environment(marks: Mapping[str, str]) -> dict[str, str]:
+    """What a machine's first process is started with: the marks, and nothing of the daemon's own settings."""
+    # They are none of a machine's business; some are secret.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("VMCONTROLLER_")}
+    return inherited | dict(marks)
+
+
 @dataclass(frozen=True)
 class Tree:
     """The processes that bear all of ``marks`` (environment variables) and their descendants."""
