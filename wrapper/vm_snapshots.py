@@ -14,6 +14,8 @@ from wrapper.task import Place
 from wrapper.vm_memory import Mark, Memory
 
 KEPT = 2
+#: The most of the time between two snapshots that one may take.
+SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Restored:
 
 
 class Snapshots:
-    """``due`` counts in seconds of the task's running time."""
+    """``due`` counts in seconds of the task's running time. The dearer a snapshot is, the rarer they become."""
 
     def __init__(self, task: model.Task, guest: Guest, vms: JobVMs, place: Place) -> None:
         self._guest = guest
@@ -35,6 +37,7 @@ class Snapshots:
         wanted = task.vm.checkpoint_interval if task.vm else 0.0
         self._interval = max(wanted, place.runtime.init_data.checkpoint_period) if wanted else 0.0
         self._last = 0.0
+        self._cost = 0.0
         self._taken = False
 
     @property
@@ -44,14 +47,15 @@ class Snapshots:
         return taken
 
     def due(self, running: float) -> bool:
-        """Whether it is time for the next one."""
-        return 0 < self._interval <= running - self._last
+        """Whether it is time for the next one: the interval is over, and long enough for what the last one took."""
+        return self._interval > 0 and max(self._interval, self._cost / SHARE) <= running - self._last
 
     def take(self, running: float, sizes: dict[str, int], cpu: float) -> Steps[None]:
         """Take one. A hypervisor that cannot is not asked again before the next is due."""
         self._last = running
         memory = self._vms.remember(marks_made=self._memory.marks_made + 1)
         mark = Mark(f"{self._name}-{memory.task}-{memory.marks_made}", sizes, cpu)
+        began = self._place.clock()
         try:
             yield from self._guest.call("takeSnapshot", mark.name, f"checkpoint of task {memory.task + 1}")
         except Refused as refusal:
@@ -59,6 +63,8 @@ class Snapshots:
                 raise
             self._place.log(f"no checkpoint was taken: {refusal}")
             return
+        finally:
+            self._cost = self._place.clock() - began
         self._vms.remember(marks=(*memory.marks, mark)[-KEPT:], counted=cpu, fruitless=0)
         self._taken = True
         for old in memory.marks[: -KEPT + 1]:

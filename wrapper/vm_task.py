@@ -48,6 +48,7 @@ _PATIENCE: dict[int, int] = {
 #: What time does not cure, and the exit code for it.
 _FINAL: dict[int, int] = {
     Code.BAD_REQUEST: FAILED,
+    Code.NETWORK_DENIED: VM_FAILED,
     Code.NO_SUCH_FILE: COPY_FAILED,
     Code.FILE_DENIED: COPY_FAILED,
     Code.UNSUPPORTED: VM_FAILED,

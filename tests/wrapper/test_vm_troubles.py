@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.wrapper.harness import Rig, Slot
+from tests.wrapper.harness import Rig, Slot, hurried_clock, wait_for
 from tests.wrapper.jobs import another, task
 from tests.wrapper.scripted_daemon import Command, ScriptedDaemon, refuse, serving
 from wrapper.boinc import Stop
@@ -153,6 +154,22 @@ def test_a_restart_counts_no_cpu_time_twice(slot: Slot, daemon: ScriptedDaemon, 
     second = another(slot, tmp_path)
     assert second.run().good
     assert second.job_run.checkpoint.cpu == 100.0
+
+
+def test_dear_snapshots_are_rare(slot: Slot, daemon: ScriptedDaemon, rig: Rig) -> None:
+    """One takes at most a twentieth of the time until the next, whatever the interval."""
+    slot.job(task("<checkpoint_interval>1</checkpoint_interval>"))
+    begun: list[float] = []
+
+    def before(method: str, *arguments: object) -> None:
+        if method == "takeSnapshot":
+            begun.append(hurried_clock())
+            wait_for(lambda: hurried_clock() - begun[-1] >= 2.0)
+
+    daemon.before = before
+    daemon.program = lambda command: command.end() if len(begun) == 3 else None
+    assert rig.run().good
+    assert min(later - sooner for sooner, later in itertools.pairwise(begun)) >= 40.0
 
 
 def test_a_snapshot_that_fails_is_no_harm(slot: Slot, daemon: ScriptedDaemon, rig: Rig) -> None:
