@@ -24,7 +24,11 @@ from vmcontroller.interfaces import IHypervisor
 Factory = Callable[[Any, Path, str], IHypervisor]
 
 GROUP = "vmcontroller.hypervisors"
-BUILT_IN = {"process": "vmcontroller.hypervisors.process:create"}
+BUILT_IN = {
+    "libvirt": "vmcontroller.hypervisors.libvirt:create",
+    "process": "vmcontroller.hypervisors.process:create",
+    "qemu": "vmcontroller.hypervisors.qemu:create",
+}
 OPTIONAL: tuple[InterfaceClass, ...] = (
     interfaces.IKeepsPrograms,
     interfaces.IScreenshot,

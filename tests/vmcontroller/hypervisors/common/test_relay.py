@@ -46,9 +46,12 @@ class TestRelay(TestCase):
         self.addCleanup(guest.stopListening)
         self.where: Where = lambda: succeed("127.0.0.1")
         port = guest.getHost().port
-        self.relay = Relay(reactor, lambda: self.where(), (port, port))
+        self.relay = Relay(reactor, self.found, (port, port))
         self.address = self.relay.open()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.relay.close()))
+
+    def found(self) -> Deferred[str | None]:
+        return self.where()
 
     async def call(self, port: int) -> Caller:
         return await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), Caller())
@@ -68,7 +71,7 @@ class TestRelay(TestCase):
 
     async def test_guest_refuses(self) -> None:
         """A closed port in the guest looks like one here."""
-        relay = Relay(reactor, lambda: self.where(), (1, 1))
+        relay = Relay(reactor, self.found, (1, 1))
         self.addCleanup(lambda: Deferred.fromCoroutine(relay.close()))
         caller = await self.call(relay.open().door_port)
         self.assertEqual(await caller.ended, b"")
