@@ -1,0 +1,125 @@
+"""Moves a machine's memory out of QEMU into a file, while it runs or while it stands, and back in.
+
+QEMU's migration does it; the stream passes a pipe, so that what is kept is hashed and synced on its way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from twisted.internet.task import deferLater
+
+from vmcontroller.errors import HypervisorFailed, VMControllerError
+from vmcontroller.hypervisors.common import files
+from vmcontroller.hypervisors.common.host import Host
+from vmcontroller.hypervisors.qemu import generations
+from vmcontroller.hypervisors.qemu.qmp import Message, Monitor
+
+#: Seconds after which a guest that changes its memory faster than it can be written is stopped for the rest.
+LIVELY = 20.0
+#: The guest is stopped when what is left can be written in so many milliseconds.
+DOWNTIME_MS = 50
+_UNLIMITED = 1 << 50
+_ENDS = ("completed", "failed", "cancelled")
+_GLANCE = 0.002
+
+
+async def prepare(monitor: Monitor) -> None:
+    """Say once to each QEMU how it is to migrate."""
+    names = ("events", "pause-before-switchover")
+    await monitor.execute(
+        "migrate-set-capabilities", capabilities=[{"capability": name, "state": True} for name in names]
+    )
+    await monitor.execute("migrate-set-parameters", max_bandwidth=_UNLIMITED, downtime_limit=DOWNTIME_MS)
+
+
+async def save(host: Host, monitor: Monitor, target: Path, at_switch: Callable[[], Awaitable[None]]) -> tuple[str, int]:
+    """Write the memory into a new file; its hash, and how many octets. The guest stands still afterwards.
+
+    ``at_switch`` is awaited when the guest stands still and its disks are still QEMU's. When this fails the guest
+    may stand still, too; HypervisorFailed, DiskFull.
+    """
+    reading, writing = os.pipe()
+    receiving = host.in_thread(generations.receive, reading, target)
+    try:
+        try:
+            await monitor.give("memory", writing)
+        finally:
+            os.close(writing)
+        await _stream(host, monitor, at_switch)
+    except VMControllerError as error:
+        await monitor.execute("closefd", fdname="memory").addErrback(lambda _: None)
+        raise await _reason(error, receiving) from error
+    try:
+        kept = await receiving
+    except OSError as error:
+        raise files.explain(error) from error
+    await settled(host, monitor)
+    return kept
+
+
+async def _reason(error: VMControllerError, receiving: Awaitable[object]) -> VMControllerError:
+    """A full disk makes QEMU complain of a broken pipe: tell the cause."""
+    try:
+        await receiving
+    except OSError as cause:
+        return files.explain(cause)
+    return error
+
+
+async def _stream(host: Host, monitor: Monitor, at_switch: Callable[[], Awaitable[None]]) -> None:
+    turn = monitor.until("MIGRATION", lambda data: data["status"] in ("pre-switchover", *_ENDS))
+    patience = host.reactor.callLater(LIVELY, lambda: monitor.execute("stop").addErrback(lambda _: None))
+    try:
+        await monitor.execute("migrate", uri="fd:memory")
+        status = (await turn)["status"]
+    finally:
+        if patience.active():
+            patience.cancel()
+    if status == "pre-switchover":
+        await at_switch()
+        end = monitor.until("MIGRATION", _is_end)
+        await monitor.execute("migrate-continue", state="pre-switchover")
+        status = (await end)["status"]
+    if status != "completed":
+        why = (await monitor.execute("query-migrate")).get("error-desc", status)
+        raise HypervisorFailed(f"QEMU could not write the machine's memory: {why}")
+
+
+def _is_end(data: Message) -> bool:
+    return data["status"] in _ENDS
+
+
+async def settled(host: Host, monitor: Monitor) -> None:
+    """Wait for the moment after a migration from which on the guest may go on; QEMU tells of it by no event."""
+    while (await monitor.execute("query-status"))["status"] == "finish-migrate":
+        await deferLater(host.reactor, _GLANCE, lambda: None)
+
+
+async def go_on(host: Host, monitor: Monitor) -> None:
+    """Let the guest run after a migration, or after one that failed."""
+    await settled(host, monitor)
+    await monitor.execute("cont")
+
+
+async def cancel(host: Host, monitor: Monitor) -> None:
+    """End a migration that nobody awaits any more."""
+    await monitor.execute("migrate_cancel")
+    while (await monitor.execute("query-migrate")).get("status", "none") not in ("none", *_ENDS):
+        await deferLater(host.reactor, _GLANCE, lambda: None)
+    await settled(host, monitor)
+
+
+async def load(monitor: Monitor, source: Path) -> None:
+    """Read the memory of a machine that was started to wait for it; it stands still then."""
+    memory = os.open(source, os.O_RDONLY)
+    try:
+        await monitor.give("memory", memory)
+    finally:
+        os.close(memory)
+    end = monitor.until("MIGRATION", _is_end)
+    await monitor.execute("migrate-incoming", uri="fd:memory")
+    if (await end)["status"] != "completed":
+        raise HypervisorFailed("QEMU could not read the machine's memory back")
