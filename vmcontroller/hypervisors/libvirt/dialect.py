@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vmcontroller.errors import HypervisorMissing
+from vmcontroller.hypervisors.common import processor
 from vmcontroller.hypervisors.libvirt.link import binding
 from vmcontroller.interfaces import Suitability
 
@@ -43,7 +42,7 @@ def spoken(connection: Any) -> Dialect:
     """The dialect of a virConnect. HypervisorMissing for drivers that cannot do what a plugin has to."""
     driver = connection.getType()
     if driver == "QEMU":
-        return KVM if _has_kvm(connection) and _processor_virtualises() else TCG
+        return KVM if _has_kvm(connection) and processor.virtualises() else TCG
     if driver not in ("Xen", "TEST"):
         raise HypervisorMissing(
             f"libvirt's driver for {driver} neither forwards ports nor knows a guest's address;"
@@ -67,14 +66,3 @@ def _has_kvm(connection: Any) -> bool:
     except binding().libvirtError:
         return False
     return True
-
-
-def _processor_virtualises() -> bool:
-    """Whether the processor itself runs guests: libvirt also offers a /dev/kvm that only emulates, slower than TCG."""
-    if platform.machine() not in ("x86_64", "i686"):
-        return True
-    try:
-        words = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
-    except OSError:
-        return True  # Not Linux: there is no such trap.
-    return bool(words & {"vmx", "svm"})

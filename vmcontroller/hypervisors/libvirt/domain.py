@@ -6,6 +6,7 @@ Every method may raise what link.explain() makes of libvirt's errors.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from vmcontroller.errors import HypervisorFailed
@@ -20,19 +21,17 @@ _MANAGED_SAVE, _SNAPSHOTS_METADATA = 1, 2
 
 
 class Domain:
-    """The domain with this UUID, whether it exists or not."""
+    """The domain with this UUID, whether it exists or not. ``definition`` is the file with its XML."""
 
-    def __init__(self, link: Link, uuid: str) -> None:
+    def __init__(self, link: Link, uuid: str, definition: Path) -> None:
         self._link = link
         self._uuid = uuid
+        self._definition = definition
 
     def _on(self, work: Callable[[Any], R]) -> R:
         return self._link.run(lambda connection: work(connection.lookupByUUIDString(self._uuid)))
 
     # -- what it is
-
-    def exists(self) -> bool:
-        return self._uuid in self._link.run(lambda connection: [d.UUIDString() for d in connection.listAllDomains()])
 
     def state(self) -> MachineState | None:
         """Running, Paused, Stuck, Saved, or None when it is off: libvirt does not remember why for long."""
@@ -60,13 +59,19 @@ class Domain:
 
     # -- life
 
-    def define(self, xml: str) -> None:
-        self._link.run(lambda connection: connection.defineXML(xml))
+    def register(self) -> None:
+        """Define it, if libvirt does not know it."""
+        if not self._is_known():
+            xml = self._definition.read_text(encoding="utf-8")
+            self._link.run(lambda connection: connection.defineXML(xml))
 
     def undefine(self) -> None:
         """End it and forget all that libvirt keeps of it. Nothing happens when libvirt does not know it."""
-        if self.exists():
+        if self._is_known():
             self._on(_undefine)
+
+    def _is_known(self) -> bool:
+        return self._uuid in self._link.run(lambda connection: [d.UUIDString() for d in connection.listAllDomains()])
 
     def start(self) -> None:
         """Run it, from its saved state if there is one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTCP
 
@@ -15,16 +14,6 @@ from vmcontroller.hypervisors.libvirt.domain import Domain
 from vmcontroller.machine import GuestAddress
 
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+(\d+)")
-
-
-class Reach(Protocol):
-    """The two forwards of one machine that runs."""
-
-    async def open(self) -> GuestAddress:
-        """Make sure that they are there."""
-
-    async def close(self) -> None:
-        """They are not wanted any more."""
 
 
 class ByQemu:

@@ -10,9 +10,9 @@ import pytest
 from lxml import etree
 
 from tests.contracts.harness import ODD_NAMES
+from vmcontroller.hypervisors.common.driven import Record
 from vmcontroller.hypervisors.libvirt.definition import MARK, Parts, domain_xml, mac_of, uuid_of
 from vmcontroller.hypervisors.libvirt.dialect import KVM, TCG, TEST, XEN, Dialect
-from vmcontroller.hypervisors.libvirt.machine import Record
 from vmcontroller.images.store import DirectBoot
 
 RECORD = Record("owner", "vm-1", "VM 1", "g", "", memory_mb=64, cpus=3, network=False)

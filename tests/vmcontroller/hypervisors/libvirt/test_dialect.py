@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vmcontroller.errors import HypervisorMissing
+from vmcontroller.hypervisors.common import processor
 from vmcontroller.hypervisors.libvirt import dialect
 
 libvirt: Any = pytest.importorskip("libvirt", reason="no Python module libvirt; on Debian: python3-libvirt")
@@ -29,17 +29,11 @@ class Connection:
         return "<domainCapabilities/>"
 
 
-@pytest.fixture(params=["vmx", "svm", ""])
-def word(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What stands in the processor's flags."""
-    monkeypatch.setattr(dialect.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(Path, "read_text", lambda path, **options: f"flags\t: fpu {request.param} sse")
-    return str(request.param)
-
-
-def test_kvm_only_where_the_processor_virtualises(word: str) -> None:
+@pytest.mark.parametrize("virtualises", [True, False])
+def test_kvm_only_where_the_processor_virtualises(virtualises: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """libvirt's word for KVM is not enough."""
-    assert dialect.spoken(Connection("QEMU", kvm=True)) is (dialect.KVM if word else dialect.TCG)
+    monkeypatch.setattr(processor, "virtualises", lambda: virtualises)
+    assert dialect.spoken(Connection("QEMU", kvm=True)) is (dialect.KVM if virtualises else dialect.TCG)
     assert dialect.spoken(Connection("QEMU", kvm=False)) is dialect.TCG
 
 

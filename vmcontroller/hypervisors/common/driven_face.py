@@ -1,0 +1,108 @@
+"""The face of a plugin whose machines are driven: disks upon images of the store, a seed each, and a look at times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from twisted.internet.task import LoopingCall
+
+from vmcontroller.errors import NetworkRefused
+from vmcontroller.hypervisors.common import files
+from vmcontroller.hypervisors.common.driven import OFF, DrivenMachine, Record
+from vmcontroller.hypervisors.common.face import Face
+from vmcontroller.hypervisors.common.host import Host
+from vmcontroller.hypervisors.common.record import Home
+from vmcontroller.images.store import Base, ImageStore
+from vmcontroller.machine import MachineSpec
+
+M = TypeVar("M", bound=DrivenMachine)
+
+
+class DrivenFace(Face[M]):
+    """A plugin says ``formats``, which image formats it takes, and the methods below.
+
+    ``glance`` is in seconds: how often machines are looked at that could end by themselves.
+    """
+
+    formats: Sequence[str]
+
+    def __init__(self, host: Host, state_dir: Path, owner: str, glance: float) -> None:
+        super().__init__(host, state_dir / self.name, owner)
+        self._images = ImageStore(state_dir / "images", host.reactor)
+        self._every = glance
+        self._glances = LoopingCall(self._glance)
+        self._glances.clock = host.reactor
+
+    # -- what a plugin says
+
+    def _open(self) -> None:
+        """Make the hypervisor ready; HypervisorMissing. Blocks."""
+        raise NotImplementedError
+
+    def _close(self) -> None:
+        """Let go of the hypervisor. Blocks."""
+
+    def _furnish(self, draft: Path, place: Path, spec: MachineSpec, record: Record, base: Base) -> None:
+        """Put what the machine is made of into ``draft``, which will be ``place``. Blocks."""
+        raise NotImplementedError
+
+    def _known(self, home: Home, record: Record) -> M:
+        """The machine in a directory."""
+        raise NotImplementedError
+
+    # -- what the face asks for
+
+    async def _prepare(self) -> None:
+        await self._shared.in_thread(self._open)
+        self._glances.start(self._every, now=False)
+
+    async def _disconnect(self, stop: bool) -> None:
+        if self._glances.running:
+            self._glances.stop()
+        await super()._disconnect(stop)
+        await self._shared.in_thread(self._close)
+
+    def _load(self, path: Path) -> M:
+        return self._known(Home(path), Record.parse(Home(path).text()))
+
+    async def _build(self, spec: MachineSpec) -> M:
+        if spec.network:
+            raise NetworkRefused(
+                f"{spec.name} asks for a network; with the hypervisor {self.name!r} the host could be reached over it:"
+                " choose another hypervisor, or do without"
+            )
+        base = await self._images.base(spec.image, self.formats)
+        machine = self._known(Home(self._folder / spec.id), Record.of(self._owner, spec))
+        try:
+            await self._shared.in_thread(self._fill, spec, machine.record, base)
+            await self._register(machine)
+        except BaseException:
+            await self._shared.in_thread(self._images.release, spec.id)
+            raise
+        return machine
+
+    def _fill(self, spec: MachineSpec, record: Record, base: Base) -> None:
+        with self._draft(spec) as draft:
+            self._images.hold(spec.id, base)
+            self._furnish(draft, self._folder / spec.id, spec, record, base)
+            Home(draft).save(record)
+
+    async def _register(self, machine: M) -> None:
+        try:
+            await machine.recover()
+        except BaseException:
+            await self._shared.in_thread(files.discard, machine.home.path, self._owner)
+            raise
+
+    async def _remove(self, vm: str) -> None:
+        await super()._remove(vm)
+        await self._shared.in_thread(self._images.release, vm)
+
+    # -- what happens by itself
+
+    async def _glance(self) -> None:
+        """Look at each machine that could have changed; one that is busy is looked at the next time."""
+        idle = [machine for machine in self._machines.values() if not machine.lock.locked]
+        await self._tell_all([machine for machine in idle if machine.record.state not in OFF], lambda m: m.look())
