@@ -51,7 +51,7 @@ setup(
         ]
     ),
     include_package_data=True,
-    package_data={"job_xml": ["schema/*.xsd", "examples/**/*"]},
+    package_data={"vmcontroller.images.debian": ["guest/*"], "job_xml": ["schema/*.xsd", "examples/**/*"]},
     install_requires=REQUIRES,
     extras_require={"test": TEST_REQUIRES},
     entry_points={

@@ -7,6 +7,10 @@ import sys
 
 def main() -> None:
     """Run the agent until SIGTERM; exit code 0. What keeps it from starting is one sentence, and exit code 1."""
+    if sys.argv[1:] == ["--install"]:
+        from vmcontroller_guest import install  # noqa: PLC0415
+
+        return install.main()
     # What Twisted imports wherever it is installed: the agent speaks no TLS, and small guests have little memory.
     for name in ("OpenSSL", "ssl"):
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]

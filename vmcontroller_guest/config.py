@@ -11,6 +11,7 @@ from typing import Any
 
 from vmcontroller.errors import BadConfiguration
 
+_EPILOG = "--install, alone: make the agent a service of this system, with systemd, and start it."
 DEFAULT_FILE = Path("/etc/vmcontroller-guest.toml")
 
 
@@ -48,7 +49,7 @@ def load(arguments: Sequence[str]) -> Settings:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vmcontroller-guest", description="The agent inside a VM.")
+    parser = argparse.ArgumentParser(prog="vmcontroller-guest", description="The agent inside a VM.", epilog=_EPILOG)
     parser.add_argument("--config", type=Path, help=f"TOML file with these settings (default: {DEFAULT_FILE})")
     parser.add_argument("--seed", type=Path, help="the seed, a JSON file or ISO image (default: the device VMCSEED)")
     parser.add_argument("--state", type=Path, help=f"directory for what must not be forgotten ({Settings.state})")

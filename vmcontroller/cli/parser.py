@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 
 import vmcontroller
-from vmcontroller.cli import call, copying, daemon, doctor, machines, overview, run, snapshots
+from vmcontroller.cli import call, copying, daemon, doctor, images, machines, overview, run, snapshots
 from vmcontroller.cli.verbs import Parser, UsageError, Verbs, add_shared
 
-FAMILIES = (daemon, overview, machines, snapshots, run, copying, call, doctor)
+FAMILIES = (daemon, overview, machines, snapshots, images, run, copying, call, doctor)
 EPILOG = (
     "VERB --help tells more of each. Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no daemon; run has its own."
 )

@@ -59,7 +59,7 @@ def convert(source: ImageFile, target: Path, format: str, work: Work, options: S
     work.begin(source.virtual_bytes)
     formats = ("-f", source.format, "-O", format)
     with subprocess.Popen(
-        (_required(source), "convert", "-p", "-W", *formats, *options, str(source.path), str(target)),
+        (_required(source), "convert", "-p", *formats, *options, str(source.path), str(target)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

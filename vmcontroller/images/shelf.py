@@ -14,12 +14,12 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmcontroller.errors import BadRequest, ImageInUse, NoSuchImage
+from vmcontroller.errors import BadRequest, ImageDamaged, ImageInUse, NoSuchImage
 from vmcontroller.images import manifest
 from vmcontroller.images.hashing import write_text
 from vmcontroller.images.manifest import Manifest
@@ -113,10 +113,11 @@ class Shelf:
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
-    def sweep(self, what: str) -> None:
-        """Remove the drafts that other, dead processes left. Only one process at a time makes ``what``."""
+    def sweep(self, what: str, is_alive: Callable[[int], bool] = lambda pid: pid == os.getpid()) -> None:
+        """Remove the drafts that dead processes left. By default only this process makes ``what``."""
         for path in self.directory.glob(f".{what}-*"):
-            if not path.name.startswith(f".{what}-{os.getpid()}-"):
+            pid = path.name.split("-")[1]
+            if not (pid.isdigit() and is_alive(int(pid))):
                 shutil.rmtree(path, ignore_errors=True)
 
     def add_disk(self, sha256: str, draft: Path, format: str, own_sha256: str) -> Path:
@@ -131,8 +132,11 @@ class Shelf:
             sync(place)
         return target
 
-    def add_built(self, draft: Path, told: Manifest) -> None:
-        """Take in the directory of an image that was built; its manifest is in it. OSError."""
+    def add_built(self, draft: Path) -> None:
+        """Take in the directory of an image that was built, with its manifest. OSError, ImageDamaged."""
+        told = manifest.read(draft)
+        if told is None:
+            raise ImageDamaged(f"{draft} holds no manifest; build the image again")
         place = self._place(told.sha256)
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in (*told.files, manifest.FILE):
@@ -185,7 +189,7 @@ class Shelf:
         users = self.users(sha256)
         if users:
             some = ", ".join(users[:3]) + (" and others" if len(users) > 3 else "")
-            raise ImageInUse(f"the image {which} is used by {len(users)} VMs ({some}); remove those first")
+            raise ImageInUse(f"VMs are made from the image {which} ({some}); remove those first")
         for name in self._names(sha256):
             (self.directory / "names" / name).unlink(missing_ok=True)
         with self.draft("rm") as grave:

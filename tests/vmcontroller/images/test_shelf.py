@@ -29,7 +29,7 @@ def put(shelf: Shelf, text: str = "disk") -> str:
         files = {"disk.raw": sha256, "kernel": hashlib.sha256(b"kernel").hexdigest()}
         told = Manifest(sha256, "raw", disks.MIB, "default", "1.0", files, Boot("kernel", "kernel", "quiet"), {"a": 1})
         (draft / manifest.FILE).write_text(told.text())
-        shelf.add_built(draft, told)
+        shelf.add_built(draft)
     return sha256
 
 
@@ -98,7 +98,7 @@ def test_in_use(shelf: Shelf) -> None:
     shelf.name("a", sha256)
     for number in range(5):
         shelf.hold(f"qemu.vm-{number}", sha256)
-    with pytest.raises(ImageInUse, match=r"used by 5 VMs \(qemu.vm-0, qemu.vm-1, qemu.vm-2 and others\)"):
+    with pytest.raises(ImageInUse, match=r"\(qemu.vm-0, qemu.vm-1, qemu.vm-2 and others\)"):
         shelf.remove("a")
     assert shelf.find("a").exists()
     for number in range(5):
