@@ -1,0 +1,102 @@
+"""The virtualbox plugin under the contract of all hypervisors, with the real VirtualBox: ``make test-virtualbox``.
+
+Machines run the test guest (tests/virtualbox/guest.S), which has no agent and no network.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+from unittest import SkipTest
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from tests.contracts.harness import Program
+from tests.contracts.hypervisor import HypervisorContract
+from tests.virtualbox.guest import Guest, manage
+from vmcontroller.hypervisors.virtualbox import create
+from vmcontroller.interfaces import IHypervisor
+
+
+class RealVirtualBox:
+    """A mixin of TestCase: the real VirtualBox in its chroot, and a VDI of the test guest."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        if "VMCONTROLLER_REAL_VIRTUALBOX" not in os.environ:
+            raise SkipTest("needs VirtualBox in its chroot; run make test-virtualbox as root")
+        folder = tempfile.mkdtemp(prefix="vmc-images-")
+        cls.image = f"{folder}/guest.vdi"
+        manage("convertfromraw", "/opt/guest.bin", cls.image)
+        manage("setextradata", "global", "VBoxInternal/HM/FallbackToIEM", "1")  # There is no kernel module.
+
+    def make(self, state_dir: Path, owner: str) -> IHypervisor:
+        self.places = {**getattr(self, "places", {}), owner: state_dir / "virtualbox"}
+        return create(reactor, state_dir, owner)
+
+    def leftovers(self) -> list[str]:
+        machines = manage("list", "vms").splitlines()
+        disks = [line for line in manage("list", "hdds").splitlines() if line.startswith("Location")]
+        return machines + disks + [str(path) for folder in self.places.values() for path in folder.glob("*")]
+
+    def guest(self, vm: str, owner: str = "owner-one") -> Guest | None:
+        """The guest in a machine, or None while it does not run."""
+        title = f"vmcontroller-{owner}-{vm}"
+        for process in Path("/proc").glob("[0-9]*"):
+            words = _words(process)
+            if words and words[0].endswith("VBoxHeadless") and title in words:
+                return Guest(int(process.name), title)
+        return None
+
+
+def _words(process: Path) -> list[str]:
+    try:
+        return (process / "cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+class TestVirtualBox(RealVirtualBox, HypervisorContract, TestCase):
+    """A machine is a VM of VirtualBox, in its interpreter."""
+
+    has_guest = False
+    many = 3
+
+    async def knock(self, vm: str = "vm-1", hypervisor: IHypervisor | None = None) -> None:
+        """The guest runs: it answers in its memory, as it has no agent."""
+        await super().knock(vm, hypervisor)
+        self.running_guest(vm).knock()
+
+    def running_guest(self, vm: str) -> Guest:
+        guest = self.guest(vm)
+        assert guest is not None, f"no process runs {vm}"
+        return guest
+
+    async def crash(self, hypervisor: IHypervisor, vm: str) -> None:
+        os.kill(self.running_guest(vm)._pid, signal.SIGKILL)
+
+    async def run_program(self, hypervisor: IHypervisor, vm: str) -> Program:
+        guest = self.running_guest(vm)
+        guest.knock()
+        guest.type("\t")
+        guest.until_program()
+
+        async def runs() -> bool:
+            present = self.guest(vm)
+            return present is not None and present.program_runs()
+
+        return runs
+
+    async def write(self, hypervisor: IHypervisor, vm: str, text: str) -> None:
+        guest = self.running_guest(vm)
+        guest.knock()
+        guest.type(f"\x1b{text}\r")
+        guest.until_text(f"{text}\n")
+
+    async def read(self, hypervisor: IHypervisor, vm: str) -> str:
+        guest = self.running_guest(vm)
+        guest.knock()
+        return guest.text().removesuffix("\n")

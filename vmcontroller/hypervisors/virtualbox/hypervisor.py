@@ -1,0 +1,140 @@
+"""The plugin as a whole: machines in STATE_DIR/virtualbox, upon images that VirtualBox reads where they lie."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from vmcontroller.errors import Unsupported
+from vmcontroller.hypervisors.common import files
+from vmcontroller.hypervisors.common.face import Face
+from vmcontroller.hypervisors.common.host import Host, IPluginReactor
+from vmcontroller.hypervisors.virtualbox import jobs
+from vmcontroller.hypervisors.virtualbox.com import Com, Peer
+from vmcontroller.hypervisors.virtualbox.machine import VirtualBoxMachine
+from vmcontroller.hypervisors.virtualbox.record import Home, Record
+from vmcontroller.images import seed
+from vmcontroller.images.store import Base, ImageStore
+from vmcontroller.interfaces import ICpuCap, IHypervisor, IKeepsPrograms, IMacAddress, IMetrics, IScreenshot
+from vmcontroller.machine import GuestAddress, Machine, MachineSpec
+
+#: What is used without a copy. A VMDK may have no UUID, and VirtualBox would write one into it.
+FORMATS = ("vdi",)
+
+
+@implementer(IHypervisor, IKeepsPrograms, IScreenshot, IMetrics, ICpuCap, IMacAddress)
+class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
+    """Machines of VirtualBox. ``start`` starts who speaks with it (see Com); by default a process."""
+
+    name = "virtualbox"
+
+    def __init__(
+        self,
+        reactor: IPluginReactor,
+        state_dir: Path,
+        owner: str,
+        start: Callable[[Connection], Peer] | None = None,
+    ) -> None:
+        self._host = Host(reactor)
+        self._com = Com(self._host, start)
+        self._images = ImageStore(state_dir / "images", reactor)
+        super().__init__(self._host, state_dir / "virtualbox", owner)
+
+    # -- the whole
+
+    def version(self) -> Deferred[str]:
+        return Deferred.fromCoroutine(self._com.ask(jobs.version))
+
+    async def _prepare(self) -> None:
+        await self._com.ask(jobs.version)
+
+    async def _connect(self) -> None:
+        await super()._connect()
+        self._drop_removed()
+
+    async def _disconnect(self, stop: bool) -> None:
+        await super()._disconnect(stop)
+        await self._com.close()
+
+    def machines(self) -> Deferred[list[Machine]]:
+        return Deferred.fromCoroutine(self._look())
+
+    async def _look(self) -> list[Machine]:
+        known = list(self._machines.values())
+        labels = await self._com.ask(jobs.states, [machine.record.uuid for machine in known])
+        for machine in known:
+            machine.see(labels[machine.record.uuid])
+        self._drop_removed()
+        return [machine.record.machine(machine.state) for machine in self._machines.values()]
+
+    def _drop_removed(self) -> None:
+        """Forget what somebody else has removed from VirtualBox; connect() clears its directory away."""
+        self._machines = {vm: machine for vm, machine in self._machines.items() if not machine.removed}
+
+    # -- machines come and go
+
+    def _load(self, path: Path) -> VirtualBoxMachine:
+        return self._known(Home(path), Home(path).load())
+
+    def _known(self, home: Home, record: Record) -> VirtualBoxMachine:
+        return VirtualBoxMachine(self._host, self._com, home, record)
+
+    async def _build(self, spec: MachineSpec) -> VirtualBoxMachine:
+        await self._demand_safety(spec)
+        base = await self._images.base(spec.image, FORMATS)
+        record, home = replace(Record.of(self._owner, spec), uuid=str(uuid.uuid4())), Home(self._folder / spec.id)
+        await self._host.in_thread(self._furnish, spec, record)
+        try:
+            await self._com.call(jobs.create, self._plan(record, home, base))
+        except Exception:
+            await self._host.in_thread(files.discard, home.path, self._owner)
+            raise
+        return self._known(home, record)
+
+    async def _demand_safety(self, spec: MachineSpec) -> None:
+        if spec.network and not await self._com.ask(jobs.loopback_can_be_closed):
+            raise Unsupported(
+                "before 7.0 VirtualBox shows a VM with a network all that listens on this computer's loopback;"
+                " install a newer one, or make the VM without a network"
+            )
+
+    def _furnish(self, spec: MachineSpec, record: Record) -> None:
+        with self._draft(spec) as draft:
+            seed.write(Home(draft).seed, spec.seed)
+            Home(draft).save(record)
+
+    def _plan(self, record: Record, home: Home, base: Base) -> jobs.Plan:
+        return jobs.Plan(
+            uuid=record.uuid,
+            owner=record.owner,
+            title=f"vmcontroller-{record.owner}-{record.id}",
+            description=f"{record.name} (group {record.group}), made by VM Controller, which removes it, too.",
+            home=home.path,
+            base=base.path,
+            memory_mb=record.memory_mb,
+            cpus=record.cpus,
+            network=record.network,
+        )
+
+    # -- verbs of one machine, besides those of every plugin
+
+    def guestAddress(self, vm: str) -> Deferred[GuestAddress | None]:
+        return self._tell(vm, lambda machine: Deferred.fromCoroutine(machine.locate()))
+
+    def screenshot(self, vm: str) -> Deferred[bytes]:
+        return self._tell(vm, VirtualBoxMachine.screenshot)
+
+    def getStats(self, vm: str) -> Deferred[dict[str, float]]:
+        return self._tell(vm, VirtualBoxMachine.getStats)
+
+    def setCpuCap(self, vm: str, percent: int) -> Deferred[None]:
+        return self._tell(vm, lambda machine: machine.setCpuCap(percent))
+
+    def macAddress(self, vm: str) -> Deferred[str]:
+        return self._tell(vm, VirtualBoxMachine.macAddress)
