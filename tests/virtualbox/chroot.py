@@ -124,7 +124,7 @@ def enter(root: Path, command: list[str]) -> None:
 
 
 def obey(root: Path, command: list[str]) -> int:
-    """Run the command in the chroot, and clear up after orphans meanwhile as the first process has to; its exit code."""
+    """Run the command in the chroot, and clear up after orphans as the first process has to; its exit code."""
     child = os.fork()
     if child == 0:
         os.chroot(root)

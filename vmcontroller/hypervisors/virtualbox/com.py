@@ -23,8 +23,6 @@ from vmcontroller.hypervisors.virtualbox.worker import Gone, Job, Step, serve
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Seconds between two looks at what is under way.
-_PERIOD = 0.05
 #: Seconds that the process has for one answer; it begins long work and does not wait for it.
 _ANSWER = 120.0
 #: Seconds that the process has to let go of VirtualBox.
@@ -40,11 +38,15 @@ class Peer(Protocol):
 
 
 class Com:
-    """The one way to VirtualBox. ``start`` starts somebody who serves a connection."""
+    """The one way to VirtualBox. ``start`` starts somebody who serves a connection.
 
-    def __init__(self, host: Host, start: Callable[[Connection], Peer] | None = None) -> None:
+    ``period`` are the seconds between two looks at what is under way.
+    """
+
+    def __init__(self, host: Host, start: Callable[[Connection], Peer], period: float) -> None:
         self._host = host
-        self._start = start or _process
+        self._start = start
+        self._period = period
         self._turn = DeferredLock()
         self._line: _Line | None = None
 
@@ -64,7 +66,7 @@ class Com:
         """Have a job done, and wait for what it began. Gone, a HypervisorFailed, when the service went away."""
         line, step = await self._say(None, Job(job, args, kwargs))
         while step.token is not None:
-            await deferLater(self._host.reactor, _PERIOD)
+            await deferLater(self._host.reactor, self._period)
             line, step = await self._say(line, step.token)
         return step.value
 
@@ -122,7 +124,8 @@ class _Line:
         self._ours.close()
 
 
-def _process(theirs: Connection) -> Peer:
+def in_process(theirs: Connection) -> Peer:
+    """Serve it in a process of its own."""
     process = multiprocessing.get_context("spawn").Process(target=_serve_alone, args=(theirs,), daemon=True)
     process.start()
     theirs.close()

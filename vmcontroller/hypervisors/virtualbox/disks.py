@@ -42,18 +42,16 @@ def _opened(link: Link, base: Path) -> Any:
 
 
 def forget(link: Link, home: Path, media: Iterable[Any]) -> None:
-    """Strike media of a machine that is gone off VirtualBox's list, and parents that nobody uses any more."""
-    all_media = [*sorted(media, key=_depth, reverse=True), *link.vbox.dvd_images]
-    for medium in [medium for medium in all_media if Path(medium.location).is_relative_to(home)]:
-        parent = medium.parent
+    """Strike media of a machine that is gone off VirtualBox's list, and the image if nobody else uses it."""
+    known = [*sorted(media, key=_depth, reverse=True), *link.vbox.dvd_images]
+    ours = [medium for medium in known if Path(medium.location).is_relative_to(home)]
+    parents = [medium.parent for medium in ours]
+    images = {medium.id_p: medium for medium in parents if _there(medium) and _depth(medium) == 0}
+    for medium in ours:
         medium.close()
-        if _there(parent):
-            _close_unused(parent)
-
-
-def _close_unused(medium: Any) -> None:
-    if not medium.children and not medium.machine_ids:
-        medium.close()
+    for image in images.values():
+        if not image.children and not image.machine_ids:
+            image.close()
 
 
 def _depth(medium: Any) -> int:

@@ -16,7 +16,7 @@ from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.face import Face
 from vmcontroller.hypervisors.common.host import Host, IPluginReactor
 from vmcontroller.hypervisors.virtualbox import jobs
-from vmcontroller.hypervisors.virtualbox.com import Com, Peer
+from vmcontroller.hypervisors.virtualbox.com import Com, Peer, in_process
 from vmcontroller.hypervisors.virtualbox.machine import VirtualBoxMachine
 from vmcontroller.hypervisors.virtualbox.record import Home, Record
 from vmcontroller.images import seed
@@ -26,11 +26,13 @@ from vmcontroller.machine import GuestAddress, Machine, MachineSpec
 
 #: What is used without a copy. A VMDK may have no UUID, and VirtualBox would write one into it.
 FORMATS = ("vdi",)
+#: Seconds between two looks at what VirtualBox is doing.
+PERIOD = 0.05
 
 
 @implementer(IHypervisor, IKeepsPrograms, IScreenshot, IMetrics, ICpuCap, IMacAddress)
 class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
-    """Machines of VirtualBox. ``start`` starts who speaks with it (see Com); by default a process."""
+    """Machines of VirtualBox. ``start`` and ``period`` are Com's."""
 
     name = "virtualbox"
 
@@ -39,10 +41,11 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
         reactor: IPluginReactor,
         state_dir: Path,
         owner: str,
-        start: Callable[[Connection], Peer] | None = None,
+        start: Callable[[Connection], Peer] = in_process,
+        period: float = PERIOD,
     ) -> None:
         self._host = Host(reactor)
-        self._com = Com(self._host, start)
+        self._com = Com(self._host, start, period)
         self._images = ImageStore(state_dir / "images", reactor)
         super().__init__(self._host, state_dir / "virtualbox", owner)
 
