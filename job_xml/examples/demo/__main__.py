@@ -7,18 +7,18 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import fetch, report
+from . import debian, fetch, report
 from .play import Times, play
 from .screen import Screen
 from .stage import Stage
 from .stop import Stop
 
 EXAMPLES = Path(__file__).parents[1]
-RESULTS = ("result.json", "distribution.txt", "stdout.txt")
+RESULTS = ("result.json", "distribution.txt", "poses.pdbqt", "stdout.txt")
 LOGS = ("stderr.txt", "stderr_program.txt")
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 UNREAD = 141  # and for one whose output nobody read
@@ -26,17 +26,27 @@ UNREAD = 141  # and for one whose output nobody read
 
 @dataclass(frozen=True)
 class Example:
-    """A job that can be played: where it lies, what it is, and files that it needs besides, by the job's names."""
+    """A job that can be played: where it lies, what it is, and files that it needs besides, by the job's names.
+
+    ``tell`` shows what came back into the slot.
+    """
 
     directory: Path
     what: str
     files: dict[str, Path] = field(default_factory=dict)
+    tell: Callable[[Screen, Path], None] = report.results
 
 
 def alice(wheel: Path) -> Example:
     """The physics job."""
     what = f"proton-proton collisions at 13 TeV, with {wheel.name.split('-cp')[0]}"
     return Example(EXAMPLES / "alice", what, {"pythia8mc.whl": wheel})
+
+
+def vina(archive: Path) -> Example:
+    """The docking."""
+    what = "a small molecule is docked to a protein, with AutoDock Vina"
+    return Example(EXAMPLES / "vina", what, {"vina.tar": archive}, report.poses)
 
 
 ISING = Example(EXAMPLES / "python", "the two-dimensional Ising model")
@@ -70,28 +80,34 @@ class Demo:
         stage.lay_out(example.directory, example.files)
         code = play(stage, self._stop, self._screen, times, self._options.passthrough)
         if not self._stop.asked:
-            self._tell(stage, code, times)
+            self._tell(example, stage, code, times)
         return code
 
     def _choose(self, stage: Stage, times: Times) -> Example:
-        """The example that was asked for; the second one where PYTHIA cannot be had."""
+        """The example that was asked for; the one that needs only Python where its files cannot be had."""
         if self._options.example == "python":
             return ISING
         times.begin("fetch", self._screen.seconds())
-        self._screen.phase("fetch", "PYTHIA 8, a wheel of 30 MB, once")
         try:
-            return alice(fetch.wheel(self._options.cache or stage.temporary, self._stop))
-        except fetch.NoWheel as problem:
+            return self._fetched(self._options.cache or stage.temporary)
+        except (fetch.NoWheel, debian.NoPackages) as problem:
             if not self._stop.asked:
-                self._screen.phase("fetch", f"no wheel for this Python, or no way to the package index: {problem}")
-                self._screen.phase("fetch", "so the second example runs, which needs nothing but Python")
+                self._screen.phase("fetch", str(problem))
+                self._screen.phase("fetch", "so the example runs that needs nothing but Python")
             return ISING
 
-    def _tell(self, stage: Stage, code: int, times: Times) -> None:
+    def _fetched(self, cache: Path) -> Example:
+        if self._options.example == "vina":
+            self._screen.phase("fetch", "AutoDock Vina, 2 MB of Debian's packages, once")
+            return vina(debian.vina(cache, self._stop))
+        self._screen.phase("fetch", "PYTHIA 8, a wheel of 30 MB, once")
+        return alice(fetch.wheel(cache, self._stop))
+
+    def _tell(self, example: Example, stage: Stage, code: int, times: Times) -> None:
         if code:
             self._failed(stage, code)
         else:
-            report.results(self._screen, stage.slot)
+            example.tell(self._screen, stage.slot)
         report.times(self._screen, times.seconds)
         if self._options.keep:
             self._keep(stage.slot, self._options.keep)
@@ -111,8 +127,8 @@ class Demo:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--example", choices=("alice", "python"), default="alice", help="which example to run")
-    parser.add_argument("--cache", type=Path, help="directory that keeps PYTHIA's wheel for the next time")
+    parser.add_argument("--example", choices=("alice", "vina", "python"), default="alice", help="which example to run")
+    parser.add_argument("--cache", type=Path, help="directory that keeps what was fetched for the next time")
     parser.add_argument("--keep", type=Path, help="directory for the result files, which are removed otherwise")
     parser.add_argument("passthrough", nargs="*", help="after --: arguments for the program, such as --events 2000")
     return parser.parse_args(argv)

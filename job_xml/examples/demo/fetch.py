@@ -19,7 +19,7 @@ DOWNLOAD = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--ret
 
 
 class NoWheel(Exception):
-    """There is none for this Python and this machine, or the index is out of reach; the text says which."""
+    """There is none for this Python and this machine, or the index is out of reach; the text says so."""
 
 
 def wheel(cache: Path, stop: Stop) -> Path:
@@ -43,7 +43,7 @@ def download(directory: Path, stop: Stop) -> Path:
             complaint = pip.stderr.read() if pip.stderr else ""
         path = held(Path(fresh))
         if path is None:
-            raise NoWheel(reason(complaint))
+            raise NoWheel(f"no wheel for this Python, or no way to the package index: {reason(complaint)}")
         return path.rename(directory / path.name)
 
 

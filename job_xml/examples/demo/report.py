@@ -30,6 +30,17 @@ def results(screen: Screen, slot: Path) -> None:
     screen.line(f"  {result['model']}: the errors are statistical")
 
 
+def poses(screen: Screen, slot: Path) -> None:
+    """Show what a docking found: the lower, the better."""
+    result = json.loads((slot / "result.json").read_text(encoding="utf-8"))
+    screen.heading("How well the molecule binds in its best poses")
+    screen.line()
+    best = min(result["affinities"])
+    for number, affinity in enumerate(result["affinities"], 1):
+        bar = "█" * max(0, round(affinity / best * BAR))
+        screen.line(f"  pose {number} {affinity:8.2f} {result['unit']}  {bar}".rstrip())
+
+
 def table(result: dict[str, Any]) -> list[str]:
     """Ours, theirs and the difference, a line for each quantity."""
     rows = [("", result["model"], result["referenceName"], "difference", "")]
