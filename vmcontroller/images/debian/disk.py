@@ -71,8 +71,14 @@ def _write_root(disk: Path, size_mb: int, tree: Tree, epoch: int) -> None:
     command += ["-m", "0", "-i", str(_INODE_RATIO), "-J", f"size={_JOURNAL_MB}", "-O", "^metadata_csum,^resize_inode"]
     blocks = (size_mb * MIB - ROOT_AT) // 4096
     tools.run([*command, "-d", tree.path, disk, str(blocks)], epoch)
-    script = "\n".join(_ownership(tree))
-    tools.run(["debugfs", "-w", "-f", "-", f"{disk}?offset={ROOT_AT}"], epoch, script)
+    _set_owners(disk, tree, epoch)
+
+
+def _set_owners(disk: Path, tree: Tree, epoch: int) -> None:
+    command = ["debugfs", "-w", "-f", "-", f"{disk}?offset={ROOT_AT}"]
+    complaints = tools.run(command, epoch, "\n".join(_ownership(tree))).stderr.splitlines()[1:]  # the first is its name
+    if complaints:
+        raise tools.failed(command, complaints[0])
 
 
 def _ownership(tree: Tree) -> Iterator[str]:

@@ -31,9 +31,9 @@ LATER = (
 #: Where such modules lie; those of graphics, sound and radio are most of the package, and not even looked at.
 _DRIVERS = (
     *("acpi", "ata", "block", "cdrom", "char", "firmware", "input", "message", "nvme", "scsi", "virtio", "xen"),
-    *("net/ethernet", "net/net", "net/virtio", "net/vmxnet3", "net/xen-netfront"),
+    *("net/ethernet", "net/mii", "net/net", "net/virtio", "net/vmxnet3", "net/xen-netfront"),
 )
-_PLACES = ("fs", "lib", "crypto", "arch", "net/core", *(f"drivers/{name}" for name in _DRIVERS))
+_PLACES = ("fs", "lib", "block", "crypto", "arch", "net/core", *(f"drivers/{name}" for name in _DRIVERS))
 _XZ, _ELF = b"\xfd7zXZ\0", b"\x7fELF"
 
 
@@ -55,14 +55,20 @@ class Kernel:
     modules: dict[str, Module]
 
     def needed(self, names: Sequence[str]) -> list[str]:
-        """These modules and those that they depend on, each after what it needs; built-in ones are left out."""
+        """These modules and those that they depend on, each after what it needs. BuildFailed.
+
+        What is built into the kernel is left out of ``names``, and never stands among what a module depends on.
+        """
         order: dict[str, None] = {}
         for name in names:
-            self._need(name, order)
+            if name in self.modules:
+                self._need(name, order)
         return list(order)
 
     def _need(self, name: str, order: dict[str, None]) -> None:
-        if name in self.modules and name not in order:
+        if name not in self.modules:
+            raise BuildFailed(f"the kernel {self.version} lacks the module {name}; it is none that this program knows")
+        if name not in order:
             for other in self.modules[name].depends:
                 self._need(other, order)
             order[name] = None
@@ -103,18 +109,25 @@ def read(package: Path) -> Kernel:
 def _files(package: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     """The kernel, and the modules in the places that matter."""
     command = [tools.find("dpkg-deb"), "--fsys-tarfile", str(package)]
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, env=tools.environment()) as process,
-        tarfile.open(fileobj=process.stdout, mode="r|") as archive,
-    ):
-        for member in archive:
-            path = PurePosixPath(member.name)
-            if member.isreg() and _matters(path):
-                reader = archive.extractfile(member)
-                assert reader is not None, "regular files have contents"
-                yield path, reader.read()
+    damaged = BuildFailed(f"dpkg-deb cannot read {package}; remove it and build again")
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=pipe, stderr=nowhere, env=tools.environment()) as process:
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+                yield from _chosen(archive)
+        except tarfile.TarError:
+            raise damaged from None
     if process.returncode != 0:
-        raise BuildFailed(f"dpkg-deb cannot read {package}; remove it and build again")
+        raise damaged
+
+
+def _chosen(archive: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, bytes]]:
+    for member in archive:
+        path = PurePosixPath(member.name)
+        if member.isreg() and _matters(path):
+            reader = archive.extractfile(member)
+            assert reader is not None, "regular files have contents"
+            yield path, reader.read()
 
 
 def _matters(path: PurePosixPath) -> bool:

@@ -12,7 +12,7 @@ _FORMAT = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
 
 def system() -> tuple[str, ...]:
     """The lines of a sources.list for Debian 12. BuildFailed where apt knows none."""
-    told = tools.run(["apt-get", "indextargets", "--format", _FORMAT, "Created-By: Packages"])
+    told = tools.run(["apt-get", "indextargets", "--format", _FORMAT, "Created-By: Packages"]).stdout
     lines = chosen(told)
     if not lines:
         raise BuildFailed(

@@ -50,7 +50,7 @@ def environment(epoch: int | None = None) -> dict[str, str]:
     return told
 
 
-def run(command: Sequence[str | Path], epoch: int | None = None, text: str = "") -> str:
+def run(command: Sequence[str | Path], epoch: int | None = None, text: str = "") -> subprocess.CompletedProcess[str]:
     """What the program printed, given ``text`` to read. BuildFailed, DiskFull."""
     done = subprocess.run(
         [find(str(command[0])), *map(str, command[1:])],
@@ -63,7 +63,7 @@ def run(command: Sequence[str | Path], epoch: int | None = None, text: str = "")
     )
     if done.returncode != 0:
         raise failed(command, done.stderr or done.stdout)
-    return done.stdout
+    return done
 
 
 def follow(command: Sequence[str | Path], hear: Callable[[str], None]) -> None:
