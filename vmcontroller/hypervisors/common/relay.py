@@ -35,7 +35,7 @@ class Relay:
         self._ports = ports
         self._open: list[tuple[IListeningPort, _Visits]] = []
 
-    def open(self) -> GuestAddress:
+    async def open(self) -> GuestAddress:
         """Listen, and say where. The second time nothing happens."""
         if not self._open:
             self._open = [self._listen(port) for port in self._ports]

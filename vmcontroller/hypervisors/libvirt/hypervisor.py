@@ -12,16 +12,17 @@ from zope.interface import implementer
 
 from vmcontroller.errors import HypervisorMissing
 from vmcontroller.hypervisors.common import files, overlay
-from vmcontroller.hypervisors.common.driven import Record
+from vmcontroller.hypervisors.common.driven import Reach, Record
 from vmcontroller.hypervisors.common.driven_face import DrivenFace
 from vmcontroller.hypervisors.common.host import Host, IPluginReactor
 from vmcontroller.hypervisors.common.record import Home
+from vmcontroller.hypervisors.common.relay import Relay
 from vmcontroller.hypervisors.libvirt import dialect
 from vmcontroller.hypervisors.libvirt.definition import Parts, domain_xml, mac_of, uuid_of
 from vmcontroller.hypervisors.libvirt.domain import Domain
 from vmcontroller.hypervisors.libvirt.link import Link, connect
 from vmcontroller.hypervisors.libvirt.machine import LibvirtMachine
-from vmcontroller.hypervisors.libvirt.reach import ByQemu, ByRelay
+from vmcontroller.hypervisors.libvirt.reach import ByQemu
 from vmcontroller.images import seed
 from vmcontroller.images.store import Base
 from vmcontroller.interfaces import IHypervisor, IKeepsPrograms, IMacAddress, IMetrics, IProbe, IScreenshot, Suitability
@@ -101,10 +102,13 @@ class LibvirtHypervisor(DrivenFace[LibvirtMachine]):
 
     def _known(self, home: Home, record: Record) -> LibvirtMachine:
         domain = Domain(self._link, uuid_of(self._owner, record.id), home.path / _DEFINITION)
+        return LibvirtMachine(self._host, home, record, domain, self._reach(domain, record))
+
+    def _reach(self, domain: Domain, record: Record) -> Reach:
+        if self._dialect.forwards:
+            return ByQemu(self._host, domain)
         mac = mac_of(self._owner, record.id)
-        by_qemu = self._dialect.forwards
-        reach = ByQemu(self._host, domain) if by_qemu else ByRelay(self._host, self._reactor, domain, mac)
-        return LibvirtMachine(self._host, home, record, domain, reach)
+        return Relay(self._reactor, lambda: self._host.in_thread(domain.address, mac))
 
 
 def _knows_users(connection: Any) -> bool:

@@ -1,14 +1,12 @@
-"""How a guest's two ports come to loopback: forwarded by QEMU, or by ourselves over an isolated network."""
+"""How a guest's two ports come to loopback where QEMU forwards them itself; elsewhere common/relay.py does."""
 
 from __future__ import annotations
 
 import re
 
-from twisted.internet.interfaces import IReactorTCP
-
 from vmcontroller.errors import HypervisorFailed
 from vmcontroller.hypervisors.common.host import Host
-from vmcontroller.hypervisors.common.relay import GUEST_PORTS, LOOPBACK, Relay
+from vmcontroller.hypervisors.common.relay import GUEST_PORTS, LOOPBACK
 from vmcontroller.hypervisors.libvirt.definition import NETDEV
 from vmcontroller.hypervisors.libvirt.domain import Domain
 from vmcontroller.machine import GuestAddress
@@ -48,16 +46,3 @@ class ByQemu:
 def forwards(table: str) -> dict[int, int]:
     """QEMU's table of user networking: guest port → port on loopback."""
     return {int(guest): int(host) for host, guest in _FORWARD.findall(table)}
-
-
-class ByRelay:
-    """The daemon forwards; where the guest is, libvirt's DHCP server knows."""
-
-    def __init__(self, host: Host, reactor: IReactorTCP, domain: Domain, mac: str) -> None:
-        self._relay = Relay(reactor, lambda: host.in_thread(domain.address, mac))
-
-    async def open(self) -> GuestAddress:
-        return self._relay.open()
-
-    async def close(self) -> None:
-        await self._relay.close()

@@ -47,7 +47,7 @@ class TestRelay(TestCase):
         self.where: Where = lambda: succeed("127.0.0.1")
         port = guest.getHost().port
         self.relay = Relay(reactor, self.found, (port, port))
-        self.address = self.relay.open()
+        self.address = await self.relay.open()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.relay.close()))
 
     def found(self) -> Deferred[str | None]:
@@ -73,7 +73,7 @@ class TestRelay(TestCase):
         """A closed port in the guest looks like one here."""
         relay = Relay(reactor, self.found, (1, 1))
         self.addCleanup(lambda: Deferred.fromCoroutine(relay.close()))
-        caller = await self.call(relay.open().door_port)
+        caller = await self.call((await relay.open()).door_port)
         self.assertEqual(await caller.ended, b"")
 
     async def test_caller_leaves_before_the_guest_is_found(self) -> None:
@@ -87,7 +87,7 @@ class TestRelay(TestCase):
 
     async def test_close(self) -> None:
         """Nobody gets in any more, and whoever is in gets out; opened twice it is the same."""
-        self.assertEqual(self.relay.open(), self.address)
+        self.assertEqual(await self.relay.open(), self.address)
         answer: Deferred[str | None] = Deferred()
         self.where = lambda: answer
         caller = await self.call(self.address.door_port)
