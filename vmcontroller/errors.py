@@ -175,16 +175,16 @@ class BuildFailed(VMControllerError):
     code = 510
 
 
-class NetworkRefused(VMControllerError):
-    """The VM asks for a network that the hypervisor cannot give without opening the host to it."""
-
-    code = 510
-
-
 class MemoryShort(VMControllerError):
     """The host has not as much memory left as the VM needs."""
 
     code = 511
+
+
+class NetworkRefused(VMControllerError):
+    """The VM asks for a network that the hypervisor cannot give without opening the host to it."""
+
+    code = 512
 
 
 class UnknownSnapshot(VMControllerError):

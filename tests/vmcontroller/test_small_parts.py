@@ -6,6 +6,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from vmcontroller import errors
 from vmcontroller.guests import Guests
 from vmcontroller.repeats import Repeats
 from vmcontroller.waiters import Waiters
@@ -114,3 +115,14 @@ class WaitersTests(SynchronousTestCase):
         self.waiters.close()
         self.assertFalse(self.successResultOf(waiting))
         self.assertFalse(self.successResultOf(ensureDeferred(self.waiters.until("k", lambda: self.holds, 10))))
+
+
+class FaultCodesTests(SynchronousTestCase):
+    """The codes by which programs tell errors apart."""
+
+    def test_every_error_has_a_code_of_its_own(self) -> None:
+        """No two share one, and none forgets to say its own."""
+        kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and "code" in vars(kind)]
+        every = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+        self.assertEqual(kinds, every)
+        self.assertEqual(len({kind.code for kind in kinds}), len(kinds))
