@@ -187,6 +187,8 @@ class Controller:
         for part in self._ledger.open_parts(vm):
             self._feeder.begin_anew(part.cmd_id, vm)
             self._grown(part.cmd_id)
+        for ping_id in [ping_id for asked, ping_id in self._pings if asked == vm]:
+            self._say_ping(vm, ping_id)  # asked before it was there to hear it
         self.waiters.notify(("vm", vm))
 
     async def wait_for_guest(self, vm: str, timeout: float) -> bool:
@@ -337,13 +339,16 @@ class Controller:
         asked: Deferred[None] = Deferred()
         asked.addTimeout(timeout, self._clock)
         self._pings[vm, ping_id] = asked
-        self._say(vm, words.Ping(ping_id, repr(self._wall())))
+        self._say_ping(vm, ping_id)
         try:
             await asked
         except TimeoutError:
             raise PingTimeout(f"no PONG within {timeout:g} s") from None
         finally:
             self._pings.pop((vm, ping_id), None)
+
+    def _say_ping(self, vm: str, ping_id: str) -> None:
+        self._say(vm, words.Ping(ping_id, repr(self._wall())))
 
 
 def _run_word(cmd_id: str, request: Request) -> words.CmdRun:

@@ -239,6 +239,18 @@ class TestPing:
             result(asked)
         host.hear("a", Pong(ping.ping_id, ping.timestamp))
 
+    def test_of_a_guest_that_joins_meanwhile(self, host: Host) -> None:
+        """It is asked again when it is there to hear it: a VM that was just started answers at once."""
+        host.add("c")
+        asked = ensureDeferred(host.controller.ping("c", 5))
+        session = host.hello("c").session
+        host.said()
+        host.hear("c", CmdAck("-", "session", session), session)
+        ((to, ping),) = host.said(Ping)
+        assert to == "c"
+        host.hear("c", Pong(ping.ping_id, ping.timestamp), session)
+        assert result(asked) is None
+
 
 def test_closed(host: Host) -> None:
     """Nothing is said after the end, and nobody waits."""
