@@ -124,6 +124,7 @@ class _Assembly:
             "suite": SUITE,
             "kernel": version,
             "epoch": epoch,
+            "agent": sha256_of(self._work / "agent.tar", Work()),
             "packages": {told["Package"]: told["Version"] for told in installed},
         }
         boot = Boot(_KERNEL, _INITRD, ARGUMENTS)
