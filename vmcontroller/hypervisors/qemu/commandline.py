@@ -36,7 +36,7 @@ def arguments(record: Record, layers: Sequence[int], accelerator: str) -> tuple[
         *("-m", str(record.memory_mb), "-smp", str(record.cpus)),
         *_kernel(record),
         *_drives(record, layers),
-        *("-device", f"virtio-blk-pci,id=disk,drive={layer_node(layers[-1])},bootindex=0"),
+        *("-device", f"virtio-blk-pci,id=disk,drive={layer_node(layers[-1])},bootindex=1"),  # 0 is a -kernel's
         *("-device", "virtio-blk-pci,id=seed,drive=seed"),
         *("-netdev", _network(), "-device", f"virtio-net-pci,netdev=net,mac={record.mac},romfile="),
         *("-device", "VGA", "-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,free-page-reporting=on"),
