@@ -33,6 +33,8 @@ from vmcontroller.machine import NAME_PATTERN, Machine, MachineSpec, MachineStat
 from vmcontroller.turns import Turns
 from vmcontroller.wishes import PATTERN_SIGNS, spec_of
 
+#: States of a VM in which nothing runs: it has no guest, however short a time ago one was heard.
+OFF = frozenset({MachineState.POWERED_OFF, MachineState.SAVED, MachineState.ABORTED})
 #: States of a VM whose guest is silent and yet will take a command: it goes on where it was.
 SLEEPING = frozenset({MachineState.PAUSED, MachineState.SAVED, MachineState.SAVING, MachineState.RESTORING})
 
@@ -105,8 +107,12 @@ class Machines:
     # -- names
 
     async def all(self) -> list[Machine]:
-        """Every VM, ordered by name."""
-        return sorted(await self.hypervisor.machines(), key=lambda machine: machine.name)
+        """Every VM, ordered by name. The guest of one that was found to be off is nobody from now on."""
+        machines = sorted(await self.hypervisor.machines(), key=lambda machine: machine.name)
+        for machine in machines:
+            if machine.state in OFF and self._controller.guests.get(machine.id) is not None:
+                self._controller.stopped(machine.id)
+        return machines
 
     async def find(self, vm: str) -> Machine:
         """The VM of this name or id; UnknownVM."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,18 @@ class TestNames:
         for name in ("b", "C", "a"):
             house.make(name)
         assert [machine.name for machine in result(house.machines.all())] == ["C", "a", "b"]
+
+
+class TestBrokenDown:
+    """A VM that broke down without a word."""
+
+    def test_its_guest_is_nobody_at_once(self, house: House) -> None:
+        """However short a time ago it was heard: it takes no command, and nobody is told that it answers."""
+        vm = house.bring_up("VM 1")
+        house.hypervisor.vms[vm] = replace(house.hypervisor.vms[vm], state=MachineState.ABORTED)
+        with pytest.raises(GuestSilent):
+            house.audience("VM 1")
+        assert house.controller.guests.get(vm) is None
 
 
 class TestAudience:
