@@ -85,9 +85,9 @@ class _Pidfd:
             self._handle = -1
 
 
-def reap(running: Running) -> None:
+def reap(pid: int) -> None:
     """Take note of the end of a process that was our child, so that nothing of it is left."""
     try:
-        os.waitpid(running.pid, os.WNOHANG)
+        os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         pass

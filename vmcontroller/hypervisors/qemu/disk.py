@@ -58,23 +58,18 @@ async def opened(monitor: Monitor) -> set[int]:
 
 async def merge(monitor: Monitor, written_on: int, lower: int, upper: int) -> None:
     """Put the data of one frozen layer down into the one below it, and take it out of the chain."""
-    end = monitor.until("JOB_STATUS_CHANGE", lambda data: data["id"] == _JOB and data["status"] == "null")
-    outcome = monitor.until("BLOCK_JOB_COMPLETED", lambda data: data["device"] == _JOB)
-    try:
-        await monitor.execute(
-            "block-commit",
-            job_id=_JOB,
-            device=layer_node(written_on),
-            top_node=layer_node(upper),
-            base_node=layer_node(lower),
-            backing_file=f"{lower}.qcow2",
-        )
-    except HypervisorFailed:
-        for waiting in (end, outcome):
-            waiting.addErrback(lambda _: None).cancel()
-        raise
-    why = (await outcome).get("error")
-    await end
-    if why:
-        raise HypervisorFailed(f"QEMU could not merge the layers {lower} and {upper}: {why}")
+    outcome = await monitor.execute_until(
+        "BLOCK_JOB_COMPLETED",
+        lambda data: bool(data["device"] == _JOB),
+        "block-commit",
+        job_id=_JOB,
+        device=layer_node(written_on),
+        top_node=layer_node(upper),
+        base_node=layer_node(lower),
+        backing_file=f"{lower}.qcow2",
+    )
+    while await monitor.execute("query-jobs"):
+        pass  # It lets go of the layers a moment later.
+    if "error" in outcome:
+        raise HypervisorFailed(f"QEMU could not merge the layers {lower} and {upper}: {outcome['error']}")
     await close_layer(monitor, upper)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import DeferredLock
+
 from vmcontroller.hypervisors.common.host import Host
 from vmcontroller.hypervisors.qemu import emulator as emulators
 from vmcontroller.hypervisors.qemu import memory
@@ -32,6 +34,7 @@ class Engine:
     find: Callable[[], Emulator] = emulators.find
     residents: dict[str, tuple[int, int]] = field(default_factory=dict)
     _emulator: Emulator | None = None
+    _judging: DeferredLock = field(default_factory=DeferredLock)
 
     async def prepare(self) -> None:
         """Find QEMU. HypervisorMissing."""
@@ -45,11 +48,11 @@ class Engine:
 
     async def verdict(self) -> Verdict:
         """What machines are run with, and why. The first time after a boot of the host this may take ten seconds."""
-        return await self.host.in_thread(self.acceleration.verdict, self.emulator)
+        return await self._judging.run(self.host.in_thread, self.acceleration.verdict, self.emulator)
 
     async def distrust(self, why: str) -> None:
         """Emulate from now on."""
-        await self.host.in_thread(self.acceleration.distrust, self.emulator, why)
+        await self._judging.run(self.host.in_thread, self.acceleration.distrust, self.emulator, why)
 
     def reserve(self, record: Record) -> None:
         """Set memory aside for a machine that starts; MemoryShort."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from twisted.internet.defer import DeferredSemaphore, TimeoutError
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorUNIX
+from twisted.internet.threads import deferToThreadPool
 
 from vmcontroller.errors import HypervisorFailed
 from vmcontroller.hypervisors.common.host import IPluginReactor
@@ -58,27 +60,46 @@ class Launcher:
         self._turns = DeferredSemaphore(os.cpu_count() or 1)
 
     async def launch(self, emulator: Emulator, order: Order, hear: Hear) -> tuple[int, Monitor]:
-        """Start a machine's QEMU; its process id, and the conversation. HypervisorFailed holds QEMU's last words.
+        """Start a machine's QEMU; its process id, and the conversation.
 
-        The process may live on when this fails.
+        HypervisorFailed holds QEMU's last words; it has ended then.
         """
         await self._turns.acquire()
         try:
             with _listening(order.home) as listener:
-                # Whoever connects waits in the listener's queue until QEMU takes its time.
-                return _spawn(emulator, order, listener.fileno()), await self.converse(order.home, hear)
+                pid = _spawn(emulator, order, listener.fileno())
+                # We wait in the listener's queue until QEMU has time, or hear at once that it has ended.
+                monitor = await self._connected(order.home, hear)
+            try:
+                return pid, await self._begun(order.home, monitor)
+            except HypervisorFailed:
+                await self._end(pid)
+                raise
         finally:
             self._turns.release()
 
+    async def _end(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), os.waitpid, pid, 0)
+
     async def converse(self, home: Home, hear: Hear) -> Monitor:
-        """Begin the conversation with a machine's QEMU. HypervisorFailed holds QEMU's last words."""
+        """Begin the conversation with a QEMU that runs already. HypervisorFailed holds QEMU's last words."""
+        return await self._begun(home, await self._connected(home, hear))
+
+    async def _connected(self, home: Home, hear: Hear) -> Monitor:
         monitor = Monitor(self._reactor, hear)
+        with _short(home.path) as folder:
+            endpoint = UNIXClientEndpoint(self._reactor, str(folder / home.socket.name), timeout=self._patience)
+            try:
+                await connectProtocol(endpoint, monitor)
+            except ConnectError as error:
+                raise HypervisorFailed(f"QEMU does not answer: {error}") from error
+        return monitor
+
+    async def _begun(self, home: Home, monitor: Monitor) -> Monitor:
         try:
-            with _short(home.path) as folder:
-                address = str(folder / home.socket.name)
-                await connectProtocol(UNIXClientEndpoint(self._reactor, address, timeout=self._patience), monitor)
             await monitor.ready.addTimeout(self._patience, self._reactor)
-        except (ConnectError, TimeoutError, HypervisorFailed) as error:
+        except (TimeoutError, HypervisorFailed) as error:
             monitor.hang_up()
             raise HypervisorFailed(f"QEMU does not answer; it said: {last_words(home)}") from error
         return monitor

@@ -7,8 +7,9 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 
 from vmcontroller.errors import HypervisorFailed
 from vmcontroller.hypervisors.common import proc, watch
@@ -46,6 +47,7 @@ class Life:
         self._ended = ended
         self._monitor: Monitor | None = None
         self._throttle: Throttle | None = None
+        self._child: int | None = None
         self._unwatch: Callable[[], None] = lambda: None
 
     @property
@@ -71,7 +73,7 @@ class Life:
         try:
             return await self._start(record, layers, accelerator, saved)
         except Exception:
-            await self.kill(record)
+            await self.end(record, None)
             raise
 
     async def _start(self, record: Record, layers: list[int], accelerator: str, saved: Path | None) -> Running:
@@ -80,18 +82,23 @@ class Life:
         order = Order(self._home, accelerator, arguments, self.tree.marks)
         pid, self._monitor = await self._engine.launcher.launch(self._engine.emulator, order, self._hear)
         self._engine.reside(record, pid)
-        process = proc.read(pid)
-        if process is None:
-            raise HypervisorFailed("QEMU ended at once")
+        self._child = pid
         await migration.prepare(self._monitor)
         if saved:
             await self._load(saved)
-        return Running(pid, process.started, proc.boot_id(), accelerator, *await self._ports())
+        ports = await self._ports()
+        process = proc.read(pid)
+        if process is None:
+            raise HypervisorFailed("QEMU ended at once")
+        return Running(pid, process.started, proc.boot_id(), accelerator, *ports)
 
     async def _load(self, saved: Path) -> None:
         verified = self._engine.host.in_thread(generations.verify, saved, generations.read(saved))
         loaded = Deferred.fromCoroutine(migration.load(self.monitor, saved / generations.MEMORY))
-        await gatherResults([verified, loaded], consumeErrors=True)
+        outcomes: list[tuple[bool, Any]] = await DeferredList([verified, loaded], consumeErrors=True)
+        for succeeded, outcome in outcomes:
+            if not succeeded:
+                outcome.raiseException()
 
     async def _ports(self) -> tuple[int, int]:
         table = await self.monitor.human("info usernet")
@@ -138,20 +145,18 @@ class Life:
         self._monitor = None
 
     async def end(self, record: Record, running: Running | None) -> None:
-        """End it, with its files closed if it still listens."""
+        """End it and all that is left of earlier ones, with its files closed if it still listens."""
         self._release()
         if self._monitor and running:
             quitting = self._monitor.execute("quit").addTimeout(PATIENCE, self._engine.host.reactor)
             await quitting.addErrback(lambda _: None)
             await self._engine.host.in_thread(_await_end, running)
-        await self.kill(record)
-        if running:
-            watch.reap(running)
-
-    async def kill(self, record: Record) -> None:
-        """End whatever runs of it, at once."""
         self.let_go()
         await self._engine.host.in_thread(self.tree.kill)
+        pid = running.pid if running else self._child
+        if pid:
+            watch.reap(pid)
+        self._child = None
         self._engine.leave(record)
 
 

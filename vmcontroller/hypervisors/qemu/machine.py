@@ -86,7 +86,7 @@ class QemuMachine:
             await self.note(state=RUNNING, running=running, saved="", button=False)
             await self.life.monitor.execute("cont")
         except Exception:
-            await self.life.kill(self.record)
+            await self.life.end(self.record, running)
             raise
         self.life.watch(self.record, running)
         await self._sweep()
@@ -102,9 +102,7 @@ class QemuMachine:
 
     @verb((RUNNING,), MachineState.STARTING)
     async def reset(self) -> None:
-        done = self.life.monitor.until("RESET")
-        await self.life.monitor.execute("system_reset")
-        await done
+        await self.life.monitor.execute_until("RESET", lambda data: True, "system_reset")
 
     @verb((RUNNING,))
     async def pause(self) -> None:
@@ -198,7 +196,7 @@ class QemuMachine:
         await self._sweep()
         running = self.record.running
         if running is None:
-            await self.life.kill(self.record)
+            await self.life.end(self.record, None)
         elif watch.process_of(running):
             await self._take_up(running)
         else:

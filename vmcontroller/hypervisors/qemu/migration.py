@@ -22,6 +22,7 @@ LIVELY = 20.0
 #: The guest is stopped when what is left can be written in so many milliseconds.
 DOWNTIME_MS = 50
 _UNLIMITED = 1 << 50
+_SWITCH = "pre-switchover"
 _ENDS = ("completed", "failed", "cancelled")
 _GLANCE = 0.002
 
@@ -50,7 +51,7 @@ async def save(host: Host, monitor: Monitor, target: Path, at_switch: Callable[[
             os.close(writing)
         await _stream(host, monitor, at_switch)
     except VMControllerError as error:
-        await monitor.execute("closefd", fdname="memory").addErrback(lambda _: None)
+        await _abandon(monitor)
         raise await _reason(error, receiving) from error
     try:
         kept = await receiving
@@ -58,6 +59,12 @@ async def save(host: Host, monitor: Monitor, target: Path, at_switch: Callable[[
         raise files.explain(error) from error
     await settled(host, monitor)
     return kept
+
+
+async def _abandon(monitor: Monitor) -> None:
+    """Have QEMU close its end of the pipe, whether it has begun to write or not."""
+    await monitor.execute("migrate_cancel").addErrback(lambda _: None)
+    await monitor.execute("closefd", fdname="memory").addErrback(lambda _: None)
 
 
 async def _reason(error: VMControllerError, receiving: Awaitable[object]) -> VMControllerError:
@@ -70,22 +77,22 @@ async def _reason(error: VMControllerError, receiving: Awaitable[object]) -> VMC
 
 
 async def _stream(host: Host, monitor: Monitor, at_switch: Callable[[], Awaitable[None]]) -> None:
-    turn = monitor.until("MIGRATION", lambda data: data["status"] in ("pre-switchover", *_ENDS))
     patience = host.reactor.callLater(LIVELY, lambda: monitor.execute("stop").addErrback(lambda _: None))
     try:
-        await monitor.execute("migrate", uri="fd:memory")
-        status = (await turn)["status"]
+        turn = await monitor.execute_until("MIGRATION", _is_turn, "migrate", uri="fd:memory")
     finally:
         if patience.active():
             patience.cancel()
-    if status == "pre-switchover":
+    if turn["status"] == _SWITCH:
         await at_switch()
-        end = monitor.until("MIGRATION", _is_end)
-        await monitor.execute("migrate-continue", state="pre-switchover")
-        status = (await end)["status"]
-    if status != "completed":
-        why = (await monitor.execute("query-migrate")).get("error-desc", status)
+        turn = await monitor.execute_until("MIGRATION", _is_end, "migrate-continue", state=_SWITCH)
+    if turn["status"] != "completed":
+        why = (await monitor.execute("query-migrate")).get("error-desc", turn["status"])
         raise HypervisorFailed(f"QEMU could not write the machine's memory: {why}")
+
+
+def _is_turn(data: Message) -> bool:
+    return data["status"] == _SWITCH or _is_end(data)
 
 
 def _is_end(data: Message) -> bool:
@@ -119,7 +126,6 @@ async def load(monitor: Monitor, source: Path) -> None:
         await monitor.give("memory", memory)
     finally:
         os.close(memory)
-    end = monitor.until("MIGRATION", _is_end)
-    await monitor.execute("migrate-incoming", uri="fd:memory")
-    if (await end)["status"] != "completed":
+    end = await monitor.execute_until("MIGRATION", _is_end, "migrate-incoming", uri="fd:memory")
+    if end["status"] != "completed":
         raise HypervisorFailed("QEMU could not read the machine's memory back")

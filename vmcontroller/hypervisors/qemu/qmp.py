@@ -22,6 +22,7 @@ PATIENCE = 60.0
 _LONGEST_LINE = 16 * 1024 * 1024
 
 Message = dict[str, Any]
+Wanted = Callable[[Message], bool]
 
 
 class NotQmp(Exception):
@@ -90,14 +91,24 @@ class Monitor(Protocol):
         """Say a line of the human monitor, for the few things that QMP has no word for."""
         return self.execute("human-monitor-command", command_line=line)
 
-    def until(self, event: str, wanted: Callable[[Message], bool] = lambda data: True) -> Deferred[Message]:
-        """Fires with the data of the next such event. Ask before saying what brings it about."""
+    def until(self, event: str, wanted: Wanted = lambda data: True) -> Deferred[Message]:
+        """Fires with the data of the next such event. Ask before saying what brings it about, and take the answer."""
         waiting: Deferred[Message] = Deferred(self._forget)
         if self._ended:
             waiting.errback(HypervisorFailed(self._ended))
         else:
             self._waiting.append((lambda name, data: name == event and wanted(data), waiting))
         return waiting
+
+    async def execute_until(self, event: str, wanted: Wanted, command: str, **arguments: Any) -> Message:
+        """Have a command obeyed that has ended when an event says so; the event's data. HypervisorFailed."""
+        told = self.until(event, wanted)
+        try:
+            await self.execute(command, **arguments)
+        except HypervisorFailed:
+            told.addErrback(lambda _: None).cancel()
+            raise
+        return await told
 
     def hang_up(self) -> None:
         """End the conversation; QEMU goes on, and takes the next one."""
@@ -174,7 +185,8 @@ class Monitor(Protocol):
             if not answer.called:
                 answer.errback(HypervisorFailed(f"{command}: {self._ended}"))
         for _, event in waiting:
-            event.errback(HypervisorFailed(self._ended))
+            if not event.called:  # Whoever heard of the end just now may have given up.
+                event.errback(HypervisorFailed(self._ended))
         if not self.ready.called:
             self.ready.errback(HypervisorFailed(self._ended))
 
