@@ -66,6 +66,7 @@ class Libvirtd:
             self._process = subprocess.Popen(
                 ["unshare", "--mount", "sh", "-c", " && ".join([*binds, run])], stdout=log, stderr=log
             )
+        libvirt.registerErrorHandler(lambda context, error: None, None)
         self.connection = self._connected()
 
     def _connected(self) -> Any:

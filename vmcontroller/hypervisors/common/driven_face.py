@@ -79,13 +79,13 @@ class DrivenFace(Face[M]):
             await self._shared.in_thread(self._fill, spec, machine.record, base)
             await self._register(machine)
         except BaseException:
-            await self._shared.in_thread(self._images.release, spec.id)
+            await self._shared.in_thread(self._images.release, self._user(spec.id))
             raise
         return machine
 
     def _fill(self, spec: MachineSpec, record: Record, base: Base) -> None:
         with self._draft(spec) as draft:
-            self._images.hold(spec.id, base)
+            self._images.hold(self._user(spec.id), base)
             self._furnish(draft, self._folder / spec.id, spec, record, base)
             Home(draft).save(record)
 
@@ -96,9 +96,13 @@ class DrivenFace(Face[M]):
             await self._shared.in_thread(files.discard, machine.home.path, self._owner)
             raise
 
+    def _user(self, vm: str) -> str:
+        """Who holds the image, in the store."""
+        return f"{self.name}.{vm}"
+
     async def _remove(self, vm: str) -> None:
         await super()._remove(vm)
-        await self._shared.in_thread(self._images.release, vm)
+        await self._shared.in_thread(self._images.release, self._user(vm))
 
     # -- what happens by itself
 

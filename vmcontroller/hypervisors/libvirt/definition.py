@@ -120,7 +120,7 @@ def _disk(devices: Element, dialect: Dialect, letter: str, form: str, path: Path
 
 def _closed_network(domain: Element, record: Record) -> None:
     """User networking that leads nowhere; libvirt's own element for it cannot be closed."""
-    card = f"virtio-net-pci,netdev={NETDEV},mac={mac_of(record.owner, record.id).lower()},addr=0x10"
+    card = f"virtio-net-pci,netdev={NETDEV},mac={mac_of(record.owner, record.id).lower()},romfile=,addr=0x10"
     line = SubElement(domain, f"{{{_QEMU}}}commandline")
     for word in ("-netdev", f"user,id={NETDEV},restrict=on", "-device", card):
         SubElement(line, f"{{{_QEMU}}}arg", value=word)
