@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
@@ -88,13 +87,8 @@ def _build(session: Session, into: Path, tell: Callable[[str], None]) -> str:
 
     arguments = session.arguments
     mirrors = mirror(arguments.mirror) if arguments.mirror else ()
-    order = Order(arguments.name, tuple(arguments.include), mirrors, arguments.disk * 1024, _epoch())
+    order = Order(arguments.name, tuple(arguments.include), mirrors, arguments.disk * 1024)
     return build(order, into, tell).sha256
-
-
-def _epoch() -> int | None:
-    told = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return int(told) if told.isdecimal() else None
 
 
 @contextmanager

@@ -67,7 +67,7 @@ class _Assembly:
         root = self._install()
         package = packages.kernel(root, self._cache)
         installed = packages.installed(root)
-        epoch = self._epoch(installed, package)
+        epoch = packages.youngest(installed, package, self._cache)
         self._tell("unpacking the kernel")
         linux = kernel.read(package)
         self._tell("unpacking the system")
@@ -90,11 +90,6 @@ class _Assembly:
         self._tell("asking the package sources")
         packages.install(self._order, self._order.mirrors, agent, root, self._tell)
         return root
-
-    def _epoch(self, installed: list[dict[str, str]], package: Path) -> int:
-        if self._order.epoch is not None:
-            return self._order.epoch
-        return packages.youngest(installed, package, self._cache)
 
     def _write_boot_files(self, linux: kernel.Kernel, guest: tree.Tree) -> None:
         self._tell("making the initial RAM disk")

@@ -28,15 +28,14 @@ def default_cache() -> Path:
 class Order:
     """``include`` are more Debian packages; ``mirrors`` are lines of a sources.list, () for the system's own.
 
-    ``disk_mb`` is the size that the guest sees, in MiB; what it does not use takes no room. ``epoch`` is the
-    latest time of change of any file, in seconds since the epoch; None is the build date of the youngest package.
+    ``disk_mb`` is the size that the guest sees, in MiB; what it does not use takes no room. ``cache`` is where packages
+    are kept between two builds; None is the user's own place for that.
     """
 
     name: str = "default"
     include: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
     disk_mb: int = 10 * 1024
-    epoch: int | None = None
     cache: Path | None = None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -34,6 +35,10 @@ def find(program: str) -> str:
 
 def require() -> None:
     """BuildFailed with what to install, unless everything is there."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        raise BuildFailed(
+            f"images are built on 64-bit PCs, and this is {platform.machine()}; build one there, and copy it"
+        )
     missing = {package for program, package in PROGRAMS.items() if not shutil.which(program, path=_SEARCH)}
     if not MBR.exists():
         missing.add("syslinux-common")
