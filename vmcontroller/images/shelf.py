@@ -26,6 +26,8 @@ from vmcontroller.images.manifest import Manifest
 
 DEFAULT = "default"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+#: A VM's id, and what a plugin may put before it.
+_USER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 #: So many digits of a hash name an image, too.
 _ENOUGH = 8
@@ -148,12 +150,12 @@ class Shelf:
 
     def hold(self, user: str, sha256: str) -> None:
         """A VM is about to be made from this image: it must not be removed. BadRequest, OSError."""
-        check_name(user)
+        _check_user(user)
         self._write("users", user, sha256)
 
     def release(self, user: str) -> None:
-        """The VM is gone. OSError."""
-        check_name(user)
+        """The VM is gone. BadRequest, OSError."""
+        _check_user(user)
         (self.directory / "users" / user).unlink(missing_ok=True)
 
     def users(self, sha256: str) -> tuple[str, ...]:
@@ -216,6 +218,11 @@ def check_name(name: str) -> None:
     """BadRequest unless an image can have this name."""
     if not _NAME.match(name):
         raise BadRequest(f"{name!r} is no name for an image; use 1 to 64 of the characters a-z A-Z 0-9 . _ -")
+
+
+def _check_user(user: str) -> None:
+    if not _USER.match(user):
+        raise BadRequest(f"{user!r} cannot stand for a VM; use 1 to 128 of the characters a-z A-Z 0-9 . _ -")
 
 
 def sync(path: Path) -> None:

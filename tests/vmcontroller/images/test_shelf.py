@@ -112,8 +112,16 @@ def test_bad_names(shelf: Shelf, name: str) -> None:
     """No name leads out of the store."""
     with pytest.raises(BadRequest, match="no name for an image"):
         shelf.name(name, "0" * 64)
-    with pytest.raises(BadRequest):
-        shelf.hold(name, "0" * 64)
+
+
+@pytest.mark.parametrize("user", ["", "a/b", "../a", ".a", "a\n"])
+def test_bad_users(shelf: Shelf, user: str) -> None:
+    """Nor does a VM's id; any id that a VM can have is taken."""
+    with pytest.raises(BadRequest, match="stand for a VM"):
+        shelf.hold(user, "0" * 64)
+    shelf.hold(f"virtualbox.{'-' * 64}", "0" * 64)
+    shelf.hold("-a-", "0" * 64)
+    assert len(shelf.users("0" * 64)) == 2
 
 
 def test_drafts(shelf: Shelf) -> None:
