@@ -68,7 +68,7 @@ def _build_in_store(session: Session, tell: Callable[[str], None]) -> tuple[Path
     with shelf.draft("build") as draft:
         sha256 = _build(session, draft, tell)
         shelf.add_built(draft)
-    shelf.name(name, sha256)
+    shelf.rename(name, sha256)
     return shelf.directory / sha256, sha256
 
 

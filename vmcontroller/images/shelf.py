@@ -85,6 +85,13 @@ class Shelf:
         check_name(name)
         self._write("names", name, sha256)
 
+    def rename(self, name: str, sha256: str) -> None:
+        """Likewise; the image that had the name goes, unless it has another one or VMs use it. BadRequest, OSError."""
+        before = self.hash_of(name)
+        self.name(name, sha256)
+        if before not in ("", sha256) and not self._names(before) and not self.users(before):
+            self._remove(name, before)
+
     def _names(self, sha256: str) -> tuple[str, ...]:
         return tuple(name for name, stands_for in self._marks("names") if stands_for == sha256)
 

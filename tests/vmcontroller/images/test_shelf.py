@@ -92,6 +92,18 @@ def test_removed_by_hash(shelf: Shelf) -> None:
     assert shelf.remove(sha256[:12]) == ["a", "b", sha256]
 
 
+def test_renamed(shelf: Shelf) -> None:
+    """The image that had the name goes, but not while something else needs it."""
+    first, second, third = (put(shelf, text) for text in ("one", "two", "three"))
+    shelf.name("a", first)
+    shelf.rename("a", first)
+    shelf.rename("a", second)
+    assert {entry.sha256 for entry in shelf.entries()} == {second, third}
+    shelf.hold("qemu.a", second)
+    shelf.rename("a", third)
+    assert {entry.sha256 for entry in shelf.entries()} == {second, third}
+
+
 def test_in_use(shelf: Shelf) -> None:
     """What VMs are made from stays until they are gone."""
     sha256 = put(shelf)
