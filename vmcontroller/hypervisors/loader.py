@@ -28,6 +28,7 @@ BUILT_IN = {
     "libvirt": "vmcontroller.hypervisors.libvirt:create",
     "process": "vmcontroller.hypervisors.process:create",
     "qemu": "vmcontroller.hypervisors.qemu:create",
+    "virtualbox": "vmcontroller.hypervisors.virtualbox:create",
     "vmware": "vmcontroller.hypervisors.vmware:create",
 }
 OPTIONAL: tuple[InterfaceClass, ...] = (

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from vmcontroller.errors import Unsupported
+from vmcontroller.errors import Unsupported, VMControllerError
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.face import Face
 from vmcontroller.hypervisors.common.host import Host, IPluginReactor
@@ -21,16 +21,31 @@ from vmcontroller.hypervisors.virtualbox.machine import VirtualBoxMachine
 from vmcontroller.hypervisors.virtualbox.record import Home, Record
 from vmcontroller.images import seed
 from vmcontroller.images.store import Base, ImageStore
-from vmcontroller.interfaces import ICpuCap, IHypervisor, IKeepsPrograms, IMacAddress, IMetrics, IScreenshot
+from vmcontroller.interfaces import (
+    ICpuCap,
+    IHypervisor,
+    IKeepsPrograms,
+    IMacAddress,
+    IMetrics,
+    IProbe,
+    IScreenshot,
+    Suitability,
+)
 from vmcontroller.machine import GuestAddress, Machine, MachineSpec
 
 #: What is used without a copy. A VMDK may have no UUID, and VirtualBox would write one into it.
 FORMATS = ("vdi",)
+#: Both were seen on 7.2.22 (docs/reference/virtualbox.md).
+_NOT_CLOSED = "VirtualBox's NAT leaves this computer's loopback open to its VMs over IPv6"
+_NO_NETWORK = (
+    "VirtualBox opens this computer's loopback to a VM that has a network; make the VM without one, or with another"
+    " hypervisor"
+)
 #: Seconds between two looks at what VirtualBox is doing.
 PERIOD = 0.05
 
 
-@implementer(IHypervisor, IKeepsPrograms, IScreenshot, IMetrics, ICpuCap, IMacAddress)
+@implementer(IHypervisor, IProbe, IKeepsPrograms, IScreenshot, IMetrics, ICpuCap, IMacAddress)
 class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
     """Machines of VirtualBox. ``start`` and ``period`` are Com's."""
 
@@ -51,6 +66,18 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
 
     # -- the whole
 
+    def probe(self) -> Deferred[Suitability]:
+        return Deferred.fromCoroutine(self._probe())
+
+    async def _probe(self) -> Suitability:
+        try:
+            known = await self._com.ask(jobs.abilities)
+        except VMControllerError as error:
+            return Suitability(False, False, str(error), isolated=False)
+        finally:
+            await self._com.close()
+        return Suitability(known.works, known.accelerated, f"{known.words}; {_NOT_CLOSED}", isolated=False)
+
     def version(self) -> Deferred[str]:
         return Deferred.fromCoroutine(self._com.ask(jobs.version))
 
@@ -59,7 +86,8 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
 
     async def _connect(self) -> None:
         await super()._connect()
-        self._drop_removed()
+        for vm in self._drop_removed():
+            await self._host.in_thread(self._images.release, vm)
 
     async def _disconnect(self, stop: bool) -> None:
         await super()._disconnect(stop)
@@ -76,9 +104,12 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
         self._drop_removed()
         return [machine.record.machine(machine.state) for machine in self._machines.values()]
 
-    def _drop_removed(self) -> None:
-        """Forget what somebody else has removed from VirtualBox; connect() clears its directory away."""
-        self._machines = {vm: machine for vm, machine in self._machines.items() if not machine.removed}
+    def _drop_removed(self) -> list[str]:
+        """Forget what somebody else has removed from VirtualBox; the next connect() clears its directory away."""
+        gone = [vm for vm, machine in self._machines.items() if machine.removed]
+        for vm in gone:
+            del self._machines[vm]
+        return gone
 
     # -- machines come and go
 
@@ -89,23 +120,23 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
         return VirtualBoxMachine(self._host, self._com, home, record)
 
     async def _build(self, spec: MachineSpec) -> VirtualBoxMachine:
-        await self._demand_safety(spec)
+        if spec.network:
+            raise Unsupported(_NO_NETWORK)
         base = await self._images.base(spec.image, FORMATS)
+        await self._host.in_thread(self._images.hold, spec.id, base)
         record, home = replace(Record.of(self._owner, spec), uuid=str(uuid.uuid4())), Home(self._folder / spec.id)
         await self._host.in_thread(self._furnish, spec, record)
         try:
             await self._com.call(jobs.create, self._plan(record, home, base))
         except Exception:
             await self._host.in_thread(files.discard, home.path, self._owner)
+            await self._host.in_thread(self._images.release, spec.id)
             raise
         return self._known(home, record)
 
-    async def _demand_safety(self, spec: MachineSpec) -> None:
-        if spec.network and not await self._com.ask(jobs.loopback_can_be_closed):
-            raise Unsupported(
-                "before 7.0 VirtualBox shows a VM with a network all that listens on this computer's loopback;"
-                " install a newer one, or make the VM without a network"
-            )
+    async def _remove(self, vm: str) -> None:
+        await super()._remove(vm)
+        await self._host.in_thread(self._images.release, vm)
 
     def _furnish(self, spec: MachineSpec, record: Record) -> None:
         with self._draft(spec) as draft:
@@ -122,7 +153,6 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
             base=base.path,
             memory_mb=record.memory_mb,
             cpus=record.cpus,
-            network=record.network,
         )
 
     # -- verbs of one machine, besides those of every plugin

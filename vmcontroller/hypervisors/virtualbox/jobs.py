@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ _GROUP = "/VM Controller"
 #: The type that VirtualBox's defaults are taken from.
 _OS_TYPE = "Linux26_64"
 _PAGE = 4096
+_DRIVER = Path("/dev/vboxdrv")
 _SAMPLE = re.compile(r'val="(\d+)".*? name="([^"]+)"')
 
 
@@ -36,7 +38,6 @@ class Plan:
     base: Path
     memory_mb: int
     cpus: int
-    network: bool
 
 
 def version(link: Link) -> str:
@@ -44,9 +45,22 @@ def version(link: Link) -> str:
     return vbox_text(link)
 
 
-def loopback_can_be_closed(link: Link) -> bool:
-    """Whether a guest with a network can be kept from the host's loopback."""
-    return link.shims.closes_loopback
+@dataclass(frozen=True)
+class Abilities:
+    """What VirtualBox can do on this host, and what it is, in words."""
+
+    works: bool
+    accelerated: bool
+    words: str
+
+
+def abilities(link: Link) -> Abilities:
+    """Look for the kernel module, where its presence can be seen, and for hardware that it can use."""
+    words = f"VirtualBox {vbox_text(link)}"
+    if sys.platform == "linux" and not _DRIVER.exists():
+        return Abilities(False, False, f"{words} lacks its kernel module; install it, such as with virtualbox-dkms")
+    accelerated = bool(link.vbox.host.get_processor_feature(link.library.ProcessorFeature.hw_virt_ex))
+    return Abilities(True, accelerated, words if accelerated else f"{words}, without the processor's help")
 
 
 # -- looks
@@ -117,7 +131,7 @@ def _set_up(link: Link, machine: Any, plan: Plan) -> None:
     link.shims.with_io_apic(machine)
     link.shims.without_sound(machine)
     machine.add_storage_controller(disks.CONTROLLER, link.library.StorageBus.sata).port_count = 2
-    nat.plug_in(link, machine, plan.network)
+    nat.plug_in(link, machine)
 
 
 def _set_boot_order(link: Link, machine: Any) -> None:
@@ -155,12 +169,12 @@ def _strike_off(link: Link, machine: Any, home: Path) -> None:
 # -- verbs
 
 
-def start(link: Link, uuid: str, network: bool) -> Steps:
+def start(link: Link, uuid: str) -> Steps:
     """Run a machine without a window. Its ports are chosen anew, its programs go on if it is Saved."""
     machine = link.machine(uuid)
     yield lambda: link.free(machine)
     with link.editing(uuid) as changed:
-        nat.open_ports(link, changed, network)
+        nat.open_ports(link, changed)
     session = link.session()
     try:
         yield machine.launch_vm_process(session, "headless", [])

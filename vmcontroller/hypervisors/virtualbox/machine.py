@@ -77,7 +77,7 @@ class VirtualBoxMachine:
     async def start(self) -> None:
         await self._note(on=True)
         try:
-            await self._do(jobs.start, self.record.network)
+            await self._do(jobs.start)
         except Exception:
             await self._note(on=False)
             raise

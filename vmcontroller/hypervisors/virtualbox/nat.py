@@ -1,7 +1,7 @@
 """A machine's network: one card behind VirtualBox's NAT, two forwards on loopback, and as little else as can be had.
 
-VirtualBox has no switch for a closed NAT. docs/reference/virtualbox.md tells what is closed here, how, and what
-VirtualBox leaves open.
+VirtualBox has no switch for a closed NAT. IPv4 is closed by an address that cannot be had; IPv6, which is there since
+7.1, stays open (docs/reference/virtualbox.md).
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from vmcontroller.machine import GuestAddress
 _HOST = "127.0.0.1"
 #: The agent's ports in the guest (docs/reference/seed.md), by the names of the rules.
 _GUEST_PORTS = {"door": 61614, "chirp": 9094}
-#: An address that no host has (RFC 5737): what is bound to it cannot be opened, so nothing leaves the guest.
+#: An address that no host has (RFC 5737). The NAT binds to it what it opens for the guest, and fails.
 _NOWHERE = "192.0.2.1"
 
 
-def plug_in(link: Link, machine: Any, network: bool) -> None:
+def plug_in(link: Link, machine: Any) -> None:
     """Give a new machine its card, the same for every version."""
     adapter = machine.get_network_adapter(0)
     adapter.enabled = True
     adapter.attachment_type = link.library.NetworkAttachmentType.nat
-    _close(link, adapter.nat_engine, network)
+    _close(link, adapter.nat_engine)
 
 
-def open_ports(link: Link, machine: Any, network: bool) -> None:
+def open_ports(link: Link, machine: Any) -> None:
     """Forward the guest's ports from free ones of this host, and forget all other rules. Not while it runs."""
     engine = machine.get_network_adapter(0).nat_engine
     for rule in list(engine.redirects):
         engine.remove_redirect(rule.split(",")[0])
-    _close(link, engine, network)
+    _close(link, engine)
     with _free_ports() as ports:
         for name, port in ports.items():
             engine.add_redirect(name, link.library.NATProtocol.tcp, _HOST, port, "", _GUEST_PORTS[name])
@@ -57,9 +57,9 @@ def address(machine: Any) -> GuestAddress | None:
     return GuestAddress(_HOST, ports["door"], ports["chirp"]) if ports.keys() == _GUEST_PORTS.keys() else None
 
 
-def _close(link: Link, engine: Any, network: bool) -> None:
+def _close(link: Link, engine: Any) -> None:
     link.shims.close_loopback(engine)
-    engine.host_ip = "" if network else _NOWHERE
+    engine.host_ip = _NOWHERE
 
 
 def _ports(engine: Any) -> dict[str, int]:

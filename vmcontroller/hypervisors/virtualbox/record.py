@@ -54,7 +54,6 @@ _STATES = {
     "RestoringSnapshot": MachineState.RESTORING,
     "TeleportingPausedVM": MachineState.PAUSED,
     "TeleportingIn": MachineState.STARTING,
-    "FaultTolerantSyncing": MachineState.RUNNING,
     "Snapshotting": MachineState.POWERED_OFF,
     "DeletingSnapshot": MachineState.POWERED_OFF,
 }
