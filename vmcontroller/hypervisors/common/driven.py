@@ -135,7 +135,11 @@ class DrivenMachine:
     @verb((RUNNING,))
     async def shutdown(self) -> None:
         await self._note(button=True)
-        await self._do(self._drive.press)
+        try:
+            await self._do(self._drive.press)
+        except BaseException:
+            await self._note(button=False)
+            raise
 
     @verb((RUNNING,), MachineState.STARTING)
     async def reset(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from twisted.internet.defer import DeferredList
 from twisted.internet.task import LoopingCall
 
 from vmcontroller.errors import NetworkRefused
@@ -32,6 +33,7 @@ class DrivenFace(Face[M]):
         super().__init__(host, state_dir / self.name, owner)
         self._images = ImageStore(state_dir / "images", host.reactor)
         self._every = glance
+        self._troubles: set[str] = set()
         self._glances = LoopingCall(self._glance)
         self._glances.clock = host.reactor
 
@@ -109,4 +111,12 @@ class DrivenFace(Face[M]):
     async def _glance(self) -> None:
         """Look at each machine that could have changed; one that is busy is looked at the next time."""
         idle = [machine for machine in self._machines.values() if not machine.lock.locked]
-        await self._tell_all([machine for machine in idle if machine.record.state not in OFF], lambda m: m.look())
+        looks = [machine.look() for machine in idle if machine.record.state not in OFF]
+        results = await DeferredList(looks, consumeErrors=True)
+        self._complain({failure.getErrorMessage() for _, failure in results if failure is not None})
+
+    def _complain(self, troubles: set[str]) -> None:
+        """Say it once, however often it happens: a hypervisor that does not answer may be away for long."""
+        if troubles - self._troubles:
+            self.log.warn("machines cannot be looked at: {why}", why="; ".join(sorted(troubles)))
+        self._troubles = troubles

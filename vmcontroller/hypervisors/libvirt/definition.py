@@ -122,7 +122,7 @@ def _closed_network(domain: Element, record: Record) -> None:
     """User networking that leads nowhere; libvirt's own element for it cannot be closed."""
     card = f"virtio-net-pci,netdev={NETDEV},mac={mac_of(record.owner, record.id).lower()},romfile=,addr=0x10"
     line = SubElement(domain, f"{{{_QEMU}}}commandline")
-    for word in ("-netdev", f"user,id={NETDEV},restrict=on", "-device", card):
+    for word in ("-netdev", f"user,id={NETDEV},restrict=on,ipv6=off", "-device", card):
         SubElement(line, f"{{{_QEMU}}}arg", value=word)
 
 

@@ -7,15 +7,19 @@ from pathlib import Path
 from vmcontroller.errors import UnknownVM
 from vmcontroller.hypervisors.vmware import vmx
 from vmcontroller.hypervisors.vmware.snapshots import Labels
-from vmcontroller.hypervisors.vmware.vmrun import Vmrun
+from vmcontroller.hypervisors.vmware.vmrun import Unanswered, Vmrun
 from vmcontroller.machine import MachineState, Snapshot
+
+#: Seconds that the guest may take to shut down before vmrun is not waited for any more.
+PRESS_PATIENCE = 20.0
 
 
 class VmrunDrive:
     """The machine in the directory ``home``. vmrun does not tell a paused machine; a file there remembers it."""
 
-    def __init__(self, vmrun: Vmrun, home: Path) -> None:
+    def __init__(self, vmrun: Vmrun, home: Path, press_patience: float = PRESS_PATIENCE) -> None:
         self._vmrun = vmrun
+        self._press_patience = press_patience
         self._home = home
         self._vmx = home / vmx.NAME
         self._paused = home / "paused"
@@ -49,7 +53,10 @@ class VmrunDrive:
         self._paused.unlink(missing_ok=True)
 
     def press(self) -> None:
-        self._tell("stop", "soft")
+        try:
+            self._vmrun.tell("stop", self._vmx, "soft", patience=self._press_patience)
+        except Unanswered:
+            pass  # It waits for the guest, which was told and decides.
 
     def reset(self) -> None:
         self._tell("reset", "hard")

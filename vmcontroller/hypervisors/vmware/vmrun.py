@@ -39,6 +39,10 @@ def find() -> str:
     return found
 
 
+class Unanswered(HypervisorFailed):
+    """vmrun was ended because it took too long; whether it did what it was told is not known."""
+
+
 class Vmrun:
     """``program`` is how it is called, None where it has to be found; ``product`` is its option -T."""
 
@@ -50,10 +54,10 @@ class Vmrun:
         self._deeds = 0
         self._listed: tuple[float, frozenset[str]] = (-FRESH, frozenset())
 
-    def tell(self, verb: str, vmx: Path, *words: str) -> str:
-        """Have something done to a machine. HypervisorFailed holds what vmrun said."""
+    def tell(self, verb: str, vmx: Path, *words: str, patience: float | None = None) -> str:
+        """Have something done to a machine. HypervisorFailed holds what vmrun said; Unanswered."""
         try:
-            return self._run(verb, str(vmx), *words)
+            return self._run(verb, str(vmx), *words, patience=patience)
         finally:
             with self._lock:
                 self._deeds += 1
@@ -84,15 +88,16 @@ class Vmrun:
                 self._listed = (time.monotonic(), found)
         return found
 
-    def _run(self, *words: str) -> str:
-        code, said = self._call("-T", self._product, *words)
+    def _run(self, *words: str, patience: float | None = None) -> str:
+        code, said = self._call("-T", self._product, *words, patience=patience)
         if code:
             why = " ".join(said.split()) or f"exit code {code}"
             raise (DiskFull if "No space" in why else HypervisorFailed)(f"vmrun {words[0]}: {why}")
         return said
 
-    def _call(self, *words: str) -> tuple[int, str]:
+    def _call(self, *words: str, patience: float | None = None) -> tuple[int, str]:
         """Its exit code and what it said."""
+        patience = patience or self._patience
         if self._program is None:
             self._program = (find(),)
         # A file and no pipe: a machine that it starts may keep its output open.
@@ -103,11 +108,11 @@ class Vmrun:
                     stdin=subprocess.DEVNULL,
                     stdout=said,
                     stderr=said,
-                    timeout=self._patience,
+                    timeout=patience,
                     check=False,
                 )
             except subprocess.TimeoutExpired as error:
-                raise HypervisorFailed(f"vmrun {' '.join(words)}: no answer in {self._patience:g} s") from error
+                raise Unanswered(f"vmrun {' '.join(words)}: no answer in {patience:g} s") from error
             except OSError as error:
                 raise HypervisorMissing(f"vmrun cannot be run: {error}; install VMware anew") from error
             said.seek(0)

@@ -61,7 +61,7 @@ def test_closed_network(dialect: Dialect) -> None:
     domain = made(dialect)
     assert domain.findall("devices/interface") == []
     words = [argument.get("value") for argument in domain.iter("{http://libvirt.org/schemas/domain/qemu/1.0}arg")]
-    assert words[:2] == ["-netdev", "user,id=vmcontroller,restrict=on"]
+    assert words[:2] == ["-netdev", "user,id=vmcontroller,restrict=on,ipv6=off"]
     assert not [word for word in words if word and "hostfwd" in word]
 
 

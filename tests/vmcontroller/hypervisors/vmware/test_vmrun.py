@@ -10,6 +10,7 @@ import pytest
 from tests.contracts import stand_in_vmrun
 from vmcontroller.errors import DiskFull, HypervisorFailed, HypervisorMissing
 from vmcontroller.hypervisors.vmware import vmrun
+from vmcontroller.hypervisors.vmware.drive import VmrunDrive
 from vmcontroller.hypervisors.vmware.vmrun import Vmrun
 
 
@@ -42,6 +43,13 @@ def test_one_that_hangs() -> None:
     """It is ended, and that is told."""
     with pytest.raises(HypervisorFailed, match=r"no answer in 0.2 s"):
         saying("import time; time.sleep(60)", 0.2).check()
+
+
+def test_a_guest_that_takes_its_time(tmp_path: Path) -> None:
+    """vmrun waits for the guest to shut down; the button was pressed all the same."""
+    VmrunDrive(saying("import time; time.sleep(60)"), tmp_path, press_patience=0.2).press()
+    with pytest.raises(HypervisorFailed, match="Tools"):
+        VmrunDrive(saying("print('Error: VMware Tools are not running'); exit(255)"), tmp_path).press()
 
 
 def test_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
