@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from twisted.internet.defer import DeferredList
 from twisted.internet.task import LoopingCall
@@ -112,8 +112,8 @@ class DrivenFace(Face[M]):
         """Look at each machine that could have changed; one that is busy is looked at the next time."""
         idle = [machine for machine in self._machines.values() if not machine.lock.locked]
         looks = [machine.look() for machine in idle if machine.record.state not in OFF]
-        results = await DeferredList(looks, consumeErrors=True)
-        self._complain({failure.getErrorMessage() for _, failure in results if failure is not None})
+        results: list[tuple[bool, Any]] = await DeferredList(looks, consumeErrors=True)
+        self._complain({failure.getErrorMessage() for done, failure in results if not done})
 
     def _complain(self, troubles: set[str]) -> None:
         """Say it once, however often it happens: a hypervisor that does not answer may be away for long."""
