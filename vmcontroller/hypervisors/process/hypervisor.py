@@ -52,7 +52,7 @@ class ProcessHypervisor(Face[ProcessMachine]):
     def probe(self) -> Deferred[Suitability]:
         if not proc.available():
             return succeed(Suitability(False, False, "it needs Linux with /proc", isolated=False))
-        return succeed(Suitability(True, True, "its machines are processes of this host, isolated by nothing", isolated=False))
+        return succeed(Suitability(True, True, "its machines are mere processes of this host", isolated=False))
 
     def getStats(self, vm: str) -> Deferred[dict[str, float]]:
         return self._tell(vm, ProcessMachine.getStats)
