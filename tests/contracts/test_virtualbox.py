@@ -14,9 +14,10 @@ from unittest import SkipTest
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from tests.contracts.harness import Program
+from tests.contracts.harness import Harness, Program, S
 from tests.contracts.hypervisor import HypervisorContract
 from tests.virtualbox.guest import Guest, manage
+from vmcontroller.errors import UnknownVM
 from vmcontroller.hypervisors.virtualbox import create
 from vmcontroller.interfaces import IHypervisor
 
@@ -100,3 +101,45 @@ class TestVirtualBox(RealVirtualBox, HypervisorContract, TestCase):
         guest = self.running_guest(vm)
         guest.knock()
         return guest.text().removesuffix("\n")
+
+
+class TestRealTrouble(RealVirtualBox, Harness, TestCase):
+    """What is not in the contract, because no other hypervisor has it."""
+
+    has_guest = False
+
+    async def test_service_is_killed(self) -> None:
+        """VirtualBox's service ends, and every machine with it: it is Aborted, and the next call starts a new one."""
+        vm = await self.running()
+        for process in Path("/proc").glob("[0-9]*"):
+            if _words(process)[:1] == ["/usr/lib/virtualbox/VBoxSVC"]:
+                os.kill(int(process.name), signal.SIGKILL)
+        await self.until(vm, S.ABORTED)
+        await self.soon(self.hypervisor.start(vm))
+        await self.assertState(vm, S.RUNNING)
+
+    async def test_removed_behind_our_back(self) -> None:
+        """A machine that somebody removes with VirtualBox's own tools is unknown from then on."""
+        vm = await self.create()
+        manage("unregistervm", f"vmcontroller-owner-one-{vm}")
+        await self.fails(UnknownVM, self.hypervisor.start(vm))
+        await self.again()
+        await self.assertState(vm, S.POWERED_OFF)  # Its files were still there.
+
+    async def test_image_is_not_written_on(self) -> None:
+        """Through starts, snapshots, their restoring and deleting, the image stays as it was."""
+        before = Path(self.image).read_bytes()
+        vm = await self.running()
+        for name in ("one", "two"):
+            await self.soon(self.hypervisor.takeSnapshot(vm, name, ""))
+        await self.soon(self.hypervisor.deleteSnapshot(vm, "one"))
+        await self.soon(self.hypervisor.powerOff(vm))
+        await self.soon(self.hypervisor.restoreSnapshot(vm, "two"))
+        await self.soon(self.hypervisor.deleteSnapshot(vm, "two"))
+        self.assertEqual(Path(self.image).read_bytes(), before)
+
+    async def test_probe(self) -> None:
+        """Without its kernel module VirtualBox says that it does not work, and why."""
+        answer = await self.soon(create(reactor, self.directory(), "owner-one").probe())
+        self.assertFalse(answer.works)
+        self.assertIn("kernel module", answer.reason)

@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from vmcontroller.errors import Unsupported, VMControllerError
+from vmcontroller.errors import NetworkRefused, VMControllerError
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.face import Face
 from vmcontroller.hypervisors.common.host import Host, IPluginReactor
@@ -121,7 +121,7 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
 
     async def _build(self, spec: MachineSpec) -> VirtualBoxMachine:
         if spec.network:
-            raise Unsupported(_NO_NETWORK)
+            raise NetworkRefused(_NO_NETWORK)
         base = await self._images.base(spec.image, FORMATS)
         await self._host.in_thread(self._images.hold, spec.id, base)
         record, home = replace(Record.of(self._owner, spec), uuid=str(uuid.uuid4())), Home(self._folder / spec.id)

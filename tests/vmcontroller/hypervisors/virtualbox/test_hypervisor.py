@@ -20,8 +20,8 @@ from vmcontroller.errors import (
     BadState,
     HypervisorFailed,
     HypervisorMissing,
+    NetworkRefused,
     UnknownVM,
-    Unsupported,
 )
 from vmcontroller.hypervisors.virtualbox import create, jobs
 from vmcontroller.hypervisors.virtualbox.hypervisor import VirtualBoxHypervisor
@@ -167,7 +167,7 @@ class TestNetwork(Case):
 
     async def test_no_network(self) -> None:
         """A machine with a network is refused, with the reason."""
-        failure = await self.assertFailure(self.hypervisor.createVM(self.spec(network=True)), Unsupported)
+        failure = await self.assertFailure(self.hypervisor.createVM(self.spec(network=True)), NetworkRefused)
         self.assertIn("loopback", str(failure))
 
     async def test_closed(self) -> None:
