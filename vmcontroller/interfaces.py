@@ -138,7 +138,8 @@ class Suitability:
     """What a hypervisor is worth on this host: the answer to IProbe.
 
     ``works``: machines can be made and run. ``accelerated``: the processor runs their programs itself. ``isolated``:
-    a program in a machine cannot reach the host. ``reason`` says why, in a sentence without a full stop.
+    a program in a machine reaches nothing of the host, neither files and processes nor what listens on its addresses.
+    ``reason`` says why, in a sentence without a full stop.
     """
 
     works: bool

@@ -142,7 +142,10 @@ def _tell(considered: Sequence[Considered]) -> None:
 
 def _why_none(candidates: Sequence[Candidate]) -> str:
     reasons = "; ".join(f"{one.name}: {one.suitability.reason}" for one in candidates)
-    return f'hypervisor = "auto" finds none that works here and isolates its machines ({reasons}); install one'
+    return (
+        f'hypervisor = "auto" finds none that works here and isolates its machines ({reasons});'
+        " install one that does, or name one to use it as it is"
+    )
 
 
 @dataclass(frozen=True)

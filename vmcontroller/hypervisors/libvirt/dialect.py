@@ -57,7 +57,10 @@ def suitability(connection: Any) -> Suitability:
         dialect = spoken(connection)
     except HypervisorMissing as error:
         return Suitability(False, False, str(error))
-    return Suitability(dialect is not TEST, dialect in (KVM, XEN), f"libvirt leads to {dialect.title}")
+    words = f"libvirt leads to {dialect.title}"
+    if not dialect.forwards:
+        words += "; the isolated network leaves this computer's own address open to its VMs"
+    return Suitability(dialect is not TEST, dialect in (KVM, XEN), words, isolated=dialect.forwards)
 
 
 def _has_kvm(connection: Any) -> bool:

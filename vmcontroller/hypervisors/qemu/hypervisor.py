@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from vmcontroller.errors import BadRequest, HypervisorMissing, NetworkRefused
+from vmcontroller.errors import BadRequest, HypervisorFailed, HypervisorMissing, NetworkRefused
 from vmcontroller.hypervisors.common import proc
 from vmcontroller.hypervisors.common.face import Face
 from vmcontroller.hypervisors.common.host import Host
@@ -21,7 +21,16 @@ from vmcontroller.hypervisors.qemu.machine import QemuMachine
 from vmcontroller.hypervisors.qemu.record import Base, Home, Record, mac_address
 from vmcontroller.images import seed, store
 from vmcontroller.images.store import ImageStore
-from vmcontroller.interfaces import ICpuCap, IHypervisor, IKeepsPrograms, IMacAddress, IMetrics, IScreenshot
+from vmcontroller.interfaces import (
+    ICpuCap,
+    IHypervisor,
+    IKeepsPrograms,
+    IMacAddress,
+    IMetrics,
+    IProbe,
+    IScreenshot,
+    Suitability,
+)
 from vmcontroller.machine import MachineSpec
 
 #: The formats that QEMU runs best; others are converted to the first.
@@ -29,7 +38,7 @@ FORMATS = ("qcow2", "raw")
 _MOST_CPUS = 255
 
 
-@implementer(IHypervisor, IKeepsPrograms, IScreenshot, IMetrics, ICpuCap, IMacAddress)
+@implementer(IHypervisor, IProbe, IKeepsPrograms, IScreenshot, IMetrics, ICpuCap, IMacAddress)
 class QemuHypervisor(Face[QemuMachine]):
     """Machines that QEMU runs: with KVM where a boot has proven that it works, else emulated.
 
@@ -45,6 +54,18 @@ class QemuHypervisor(Face[QemuMachine]):
         self._engine = Engine(self._host, Launcher(reactor), acceleration)
         self._images = images
         super().__init__(self._host, state_dir / "qemu", owner)
+
+    def probe(self) -> Deferred[Suitability]:
+        return self._host.in_thread(self._probe)
+
+    def _probe(self) -> Suitability:
+        try:
+            emulator = self._engine.find()
+        except (HypervisorMissing, HypervisorFailed) as error:
+            return Suitability(False, False, str(error))
+        verdict = self._engine.acceleration.look(emulator)
+        reason = f"QEMU {emulator.version} with {verdict.accelerator}: {verdict.why}"
+        return Suitability(proc.available(), verdict.accelerator == "kvm", reason)
 
     def version(self) -> Deferred[str]:
         return Deferred.fromCoroutine(self._version())

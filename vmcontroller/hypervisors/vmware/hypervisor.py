@@ -25,6 +25,7 @@ from vmcontroller.machine import MachineSpec
 
 #: Seconds between two looks at machines that run; each is a call of vmrun.
 GLANCE = 3.0
+_NOT_CLOSED = "VMware's host-only network leaves this computer's own address open to its VMs"
 
 
 class IVMwareReactor(IPluginReactor, IReactorTCP):
@@ -59,10 +60,10 @@ class VMwareHypervisor(DrivenFace[DrivenMachine]):
         try:
             self._open()
         except (HypervisorMissing, HypervisorFailed) as error:
-            return Suitability(False, False, str(error))
-        if not processor.virtualises():
-            return Suitability(False, False, "VMware needs a processor with VT-x or AMD-V, and this one shows neither")
-        return Suitability(True, True, f"vmrun {self._vmrun.version()} answers")
+            return Suitability(False, False, str(error), isolated=False)
+        able = processor.virtualises()
+        words = f"vmrun {self._vmrun.version()} answers" if able else "the processor shows neither VT-x nor AMD-V"
+        return Suitability(able, able, f"{words}; {_NOT_CLOSED}", isolated=False)
 
     def version(self) -> Deferred[str]:
         return self._shared.in_thread(lambda: f"vmrun {self._vmrun.version()}")
