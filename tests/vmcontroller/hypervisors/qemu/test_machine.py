@@ -212,6 +212,18 @@ class TestEnds(QemuTestCase):
         self.assertTrue(proc.read(pid).ended)  # It was this process's child.
         os.waitpid(pid, 0)
 
+    async def test_ten_in_a_row(self) -> None:
+        """Ten machines come, run, are kept and go, and nothing is left of them."""
+        open_before = self.descriptors()
+        for _ in range(10):
+            await self.running()
+            await self.hypervisor.takeSnapshot(VM, "s", "")
+            await self.hypervisor.removeVM(VM)
+        self.assertEqual(os.listdir(self.root / "qemu"), [])
+        self.assertEqual(list((self.root / "images" / "users").iterdir()), [])
+        self.assertEqual(Tree({"VMCONTROLLER_OWNER": OWNER}).members(), [])
+        self.assertEqual(self.descriptors() - open_before, set())
+
     async def test_many_end_at_once(self) -> None:
         """disconnect(stop) puts all away at once."""
         for number in (1, 2, 3):

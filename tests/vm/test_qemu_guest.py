@@ -1,0 +1,239 @@
+"""Debian in QEMU under the whole daemon: commands, files, pauses, saved states, snapshots, kills, and its isolation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.loopback.house import House, house, wait_for
+from tests.vm import guest_image
+from vmcontroller.errors import BuildFailed
+from vmcontroller.images.debian import tools
+
+MIB = 1 << 20
+#: Seconds in which an emulated guest boots, on a busy host.
+PATIENCE = 120.0
+
+#: Counts seconds into a file, and says at the end how far it came: a command that has to survive.
+COUNTER = "i=0; while [ $i -lt {rounds} ]; do i=$((i+1)); echo $i >> counted; sleep 0.2; done; wc -l < counted"
+
+#: Tries to reach what is around the guest, and says what answers.
+INTRUDER = """
+import socket
+for place in "10.0.2.2:{port} 10.0.2.2:22 10.0.2.3:53 10.0.2.4:445 192.0.2.1:80 1.1.1.1:53 169.254.169.254:80".split():
+    host, port = place.split(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=3)
+        print("reached", place)
+    except OSError:
+        pass
+try:
+    print(socket.getaddrinfo("example.org", 80))
+except OSError:
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def image() -> str:
+    if not shutil.which("qemu-system-x86_64"):
+        pytest.skip("QEMU is not installed; on Debian: qemu-system-x86 and qemu-utils")
+    try:
+        tools.require()
+        return str(guest_image.shelf().find("default"))
+    except BuildFailed as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[House]:
+    """A daemon with one guest, called "guest", which has said HELLO."""
+    with house(tmp_path_factory.mktemp("qemu"), "--hypervisor", "qemu") as lived:
+        lived.call("createVM", "guest", image, {"memoryMB": 384})
+        lived.call("start", "guest")
+        awaited(lived, "guest")
+        yield lived
+
+
+def awaited(home: House, vm: str) -> None:
+    """Wait until a VM's agent is there; one call may not take as long as a boot."""
+    wait_for(lambda: home.call("waitForVM", vm, 5.0), f"{vm} says no HELLO", PATIENCE)
+
+
+def qemu(home: House, vm: str = "guest") -> psutil.Process:
+    """The process of a VM's QEMU."""
+    place = str(home.state / "qemu" / home.call("getVM", vm)["id"])
+    for process in psutil.process_iter(["name"]):
+        if str(process.info["name"]).startswith("qemu-system") and process.cwd() == place:
+            return process
+    raise AssertionError(f"{vm} has no QEMU")
+
+
+def out(home: House, script: str, vm: str = "guest") -> str:
+    """What a line of shell says, without the last end of line."""
+    return str(home.shell(vm, script)["out"]).strip()
+
+
+def test_command(home: House) -> None:
+    """A command runs in Debian, and its output comes back."""
+    assert "Linux" in out(home, "uname -a")
+
+
+def test_two_machines_of_one_image(home: House, image: str) -> None:
+    """Two VMs share an image: what one writes the other does not see, and the image stays as it was."""
+    before = hashlib.sha256(Path(image).read_bytes()).hexdigest()
+    home.call("createVM", "second", image, {"memoryMB": 384})
+    home.call("start", "second")
+    out(home, "echo mine > /root/whose; sync")
+    awaited(home, "second")
+    assert out(home, "cat /root/whose || echo nobody", "second") == "nobody"
+    home.call("removeVM", "second")
+    assert hashlib.sha256(Path(image).read_bytes()).hexdigest() == before
+
+
+def test_files(home: House) -> None:
+    """256 MiB go into the guest and come back, octet by octet."""
+    source, back = home.state / "source", home.state / "back"
+    block = os.urandom(MIB)
+    with source.open("wb") as file:
+        for number in range(256):
+            file.write(number.to_bytes(4, "big") + block[4:])
+    moved = {}
+    for name, arguments in (
+        ("put", ("cpFileToVM", "guest", str(source), "big")),
+        ("get", ("cpFileFromVM", "guest", "big", str(back))),
+    ):
+        begun = time.monotonic()
+        assert home.call(*arguments)[2] == 0
+        moved[name] = 256 / (time.monotonic() - begun)
+    print(f"MiB/s: {moved}")
+    with source.open("rb") as one, back.open("rb") as other:
+        assert hashlib.file_digest(one, "sha256").digest() == hashlib.file_digest(other, "sha256").digest()
+    out(home, "rm big")
+
+
+def test_isolation(home: House) -> None:
+    """Nothing answers from inside: no port of the host's loopback, no address beyond, no name."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        script = INTRUDER.format(port=port)
+        result = home.result(home.run("guest", "python3", "-c", script))
+    assert (result["out"], result["exitCodeOrSignal"]) == ("", 0), result
+
+
+def test_strangers(home: House) -> None:
+    """Who does not know the secret gets nothing out of the guest's two ports."""
+    door, chirp = (connection.laddr.port for connection in sorted_listeners(home))
+    for port, said in (
+        (door, b"CONNECT\n\n\0"),
+        (door, b"x" * 4096),
+        (chirp, b"version 3\nwhoami 100\n"),
+        (chirp, b"x" * 4096),
+    ):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as stranger:
+            stranger.sendall(said + b"\n" * 16)
+            stranger.settimeout(5)
+            heard = b""
+            try:
+                while data := stranger.recv(4096):
+                    heard += data
+            except OSError:
+                pass
+        assert b"CONNECTED" not in heard
+        assert len(heard) < 400, heard
+    assert out(home, "echo alive") == "alive"
+
+
+def sorted_listeners(home: House) -> list[psutil._common.pconn]:
+    found = [c for c in qemu(home).net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    assert {connection.laddr.ip for connection in found} == {"127.0.0.1"}
+    assert len(found) == 2
+    return found
+
+
+def test_pause(home: House) -> None:
+    """A command goes on after ten seconds in which its machine stood still."""
+    running = home.run("guest", "/bin/sh", "-c", COUNTER.format(rounds=15) + "; rm counted")
+    home.call("pause", "guest")
+    time.sleep(10)
+    home.call("resume", "guest")
+    assert home.result(running)["out"].strip() == "15"
+
+
+def test_save_and_restore(home: House) -> None:
+    """A command survives that its machine is put away; the agent is back within seconds, with the right time."""
+    running = home.run("guest", "/bin/sh", "-c", COUNTER.format(rounds=30) + "; rm counted")
+    wait_for(lambda: "counted" in str(home.call("listFiles", "guest")), "it does not count")
+    home.call("saveState", "guest")
+    assert home.call("getState", "guest") == "Saved"
+    begun = time.monotonic()
+    home.call("start", "guest")
+    awaited(home, "guest")
+    print(f"from a saved state to the agent: {time.monotonic() - begun:.2f} s")
+    assert home.result(running)["out"].strip() == "30"
+    wait_for(lambda: abs(float(out(home, "date +%s.%N")) - time.time()) < 2, "the guest's clock is wrong")
+
+
+def test_snapshot_of_a_running_command(home: House) -> None:
+    """A command that ran when a snapshot was taken ends right, once, after the machine was brought back to it."""
+    running = home.run("guest", "/bin/sh", "-c", COUNTER.format(rounds=40) + "; rm counted")
+    wait_for(lambda: "counted" in str(home.call("listFiles", "guest")), "it does not count")
+    home.call("takeSnapshot", "guest", "middle")
+    manifest = next((home.state / "qemu").glob("*/snapshots/*/manifest.json")).read_text()
+    print(f"the guest stood still for {json.loads(manifest)['pause']:.3f} s")
+    home.call("powerOff", "guest")
+    home.call("restoreSnapshot", "guest", "middle")
+    assert home.call("getState", "guest") == "Saved"
+    home.call("start", "guest")
+    awaited(home, "guest")
+    assert home.result(running)["out"].strip() == "40"
+    home.call("deleteSnapshot", "guest", "middle")
+    assert out(home, "echo alive") == "alive"
+
+
+def test_daemon_killed(home: House) -> None:
+    """kill -9 of the daemon: the next one finds the machine running, and the command's result."""
+    running = home.run("guest", "/bin/sh", "-c", COUNTER.format(rounds=15) + "; rm counted")
+    process = qemu(home)
+    home.kill_daemon()
+    home.restart()
+    assert home.call("getState", "guest") == "Running"
+    awaited(home, "guest")
+    assert home.result(running)["out"].strip() == "15"
+    assert qemu(home) == process
+
+
+def test_shutdown(home: House) -> None:
+    """The guest obeys the power button."""
+    home.call("shutdown", "guest")
+    wait_for(lambda: home.call("getState", "guest") == "PoweredOff", "it does not switch off")
+    home.call("start", "guest")
+    awaited(home, "guest")
+
+
+def test_qemu_killed(home: House) -> None:
+    """kill -9 of QEMU: the machine is Aborted, starts again, and says that the command is lost."""
+    running = home.run("guest", "/bin/sh", "-c", "echo begun; exec sleep 1000")
+    wait_for(lambda: home.call("getCmdOutput", running, "out", 0, 5), "it does not begin")
+    os.kill(qemu(home).pid, signal.SIGKILL)
+    wait_for(lambda: home.call("getState", "guest") == "Aborted", "its end is not noticed")
+    home.call("start", "guest")
+    awaited(home, "guest")
+    assert home.result(running)["outcome"] == "lost"
+
+
+def test_agent_killed(home: House) -> None:
+    """kill -9 of the agent in the guest: it comes back by itself, and what it ran is lost."""
+    killer = home.run("guest", "/bin/sh", "-c", "kill -9 $PPID; sleep 1000")
+    assert home.result(killer)["outcome"] == "lost"
+    assert out(home, "echo alive") == "alive"
