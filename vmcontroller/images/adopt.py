@@ -168,6 +168,8 @@ def user_data() -> str:
     installing = (
         f"tar -xzf {_ARCHIVE} -C / && rm {_ARCHIVE} && touch /etc/cloud/cloud-init.disabled"
         " && PYTHONPATH=/usr/lib/vmcontroller python3 -m vmcontroller_guest --install"
+        # What it has noted of this machine until now must not be in every VM.
+        " && systemctl stop vmcontroller-guest && rm -rf /var/lib/vmcontroller-guest"
     )
     content = base64.b64encode(_archive()).decode("ascii")
     told = {

@@ -10,7 +10,7 @@ from platformdirs import user_cache_path
 SUITE = "bookworm"
 #: What the agent needs, what starts it, and what programs of projects are commonly linked to.
 PACKAGES = (
-    *("busybox-static", "kmod"),
+    "busybox-static",
     *("python3", "python3-twisted", "python3-zope.interface", "python3-stomper", "python3-netifaces"),
     *("libstdc++6", "libgomp1", "bzip2", "xz-utils"),
 )

@@ -36,6 +36,8 @@ _FILES = {
 }
 #: Where the hypervisor's kernel and init look for what they need.
 _PLACES = ("dev", "proc", "sys", "run", "tmp", "boot", "mnt", "srv/vmcontroller", "var/lib/vmcontroller-guest")
+#: What the kernel calls when a module is wanted. That of kmod reads tables that only kmod's depmod writes.
+_MODPROBE = "usr/sbin/modprobe"
 _DAY = 24 * 60 * 60
 
 
@@ -108,6 +110,7 @@ def _same_each_day(name: str, data: bytes, epoch: int) -> bytes:
 
 
 def _write_own(tree: Tree) -> None:
+    _link(tree, _MODPROBE, "/bin/busybox")
     for name in _PLACES:
         (tree.path / name).mkdir(parents=True, exist_ok=True)
     tree.owned["tmp"] = Owned(0, 0, 0o1777, tree.epoch)
@@ -116,3 +119,11 @@ def _write_own(tree: Tree) -> None:
         path.unlink(missing_ok=True)
         path.write_text(text)
         tree.owned[name] = Owned(0, 0, 0o644, tree.epoch)
+
+
+def _link(tree: Tree, name: str, target: str) -> None:
+    path = tree.path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+    tree.owned[name] = Owned(0, 0, 0o777, tree.epoch)

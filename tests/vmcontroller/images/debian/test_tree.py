@@ -56,6 +56,7 @@ def test_unpacked(tmp_path: Path) -> None:
     assert not {"etc/passwd-", "dev/null", "var/log/dpkg.log"} & set(tree.names())
     assert tree.of("tmp") == Owned(0, 0, 0o1777, EPOCH)
     assert (tree.path / "etc/hostname").read_text() == "vmcontroller\n"
+    assert (tree.path / "usr/sbin/modprobe").readlink() == Path("/bin/busybox")
 
 
 def test_what_was_added(tmp_path: Path) -> None:
