@@ -46,12 +46,15 @@ class TestQemu(HypervisorContract, TestCase):
         boot_sector.write(Path(self.image))
 
     def make(self, state_dir: Path, owner: str) -> IHypervisor:
-        self.folders.append(state_dir / "qemu")
+        self.folders += [state_dir / "qemu", state_dir / "images" / "users"]
         return load("qemu")(reactor, state_dir, owner)
 
     def leftovers(self) -> list[str]:
         owners = [Tree({"VMCONTROLLER_OWNER": owner}) for owner in ("owner-one", "owner-two")]
-        processes = [str(process) for tree in owners for process in tree.members()]
+        members = [process for tree in owners for process in tree.members()]
+        processes = [
+            str(process) for process in members if os.readlink(f"/proc/{process.pid}/cwd").startswith(self.root)
+        ]
         return processes + [str(path) for folder in self.folders for path in folder.rglob("*")]
 
     async def crash(self, hypervisor: IHypervisor, vm: str) -> None:

@@ -77,8 +77,10 @@ class QemuTestCase(TestCase):
         return {machine.id: machine.state for machine in await self.hypervisor.machines()}[VM]
 
     async def until(self, state: MachineState) -> None:
+        """Wait until the machine gets into a state by itself, and has noted it."""
         while await self.state() is not state:
             await deferLater(reactor, 0.01)
+        await self.machine.lock.run(lambda: None)
 
     async def assertRuns(self) -> None:
         """It is Running, and QEMU says so, too."""
