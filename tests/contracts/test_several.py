@@ -8,8 +8,8 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from tests.contracts import test_process
 from tests.contracts.hypervisor import HypervisorContract
-from tests.contracts.test_process import TestProcess as Alone
 from vmcontroller.hypervisors import load
 from vmcontroller.hypervisors.process.record import Home
 from vmcontroller.hypervisors.several import Choice, SeveralHypervisors
@@ -39,8 +39,8 @@ class TestSeveral(HypervisorContract, TestCase):
     def home(self, vm: str) -> Home:
         return Home(self.state_dir / NAMES[int(vm.removeprefix("vm-")) % 2] / "vms" / vm)
 
-    leftovers = Alone.leftovers
-    crash = Alone.crash
-    run_program = Alone.run_program
-    write = Alone.write
-    read = Alone.read
+    leftovers = test_process.TestProcess.leftovers
+    crash = test_process.TestProcess.crash
+    run_program = test_process.TestProcess.run_program
+    write = test_process.TestProcess.write
+    read = test_process.TestProcess.read

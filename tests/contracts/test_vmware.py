@@ -42,7 +42,7 @@ class TestVMware(HypervisorContract, TestCase):
     def make(self, state_dir: Path, owner: str) -> IHypervisor:
         self.folders = [*getattr(self, "folders", []), state_dir / "vmware", state_dir / "images" / "users"]
         vmrun = Vmrun((sys.executable, stand_in_vmrun.__file__, str(self.registry)), "ws")
-        return VMwareHypervisor(reactor, state_dir, owner, vmrun, self.registry / "leases", glance=0.5)
+        return VMwareHypervisor(reactor, state_dir, owner, vmrun, self.registry / "leases", glance=0.2)
 
     def leftovers(self) -> list[str]:
         running = list(stand_in_vmrun.Registry(self.registry).running())
