@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 from unittest import SkipTest
 
 from twisted.internet import reactor
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.contracts.harness import Harness, Program, S
@@ -25,13 +31,16 @@ from vmcontroller.interfaces import IHypervisor
 class RealVirtualBox:
     """A mixin of TestCase: the real VirtualBox in its chroot, and a VDI of the test guest."""
 
+    #: The guest's disk in the chroot.
+    disk = "/opt/guest.bin"
+
     @classmethod
     def setUpClass(cls) -> None:
         if "VMCONTROLLER_REAL_VIRTUALBOX" not in os.environ:
             raise SkipTest("needs VirtualBox in its chroot; run make test-virtualbox as root")
         folder = tempfile.mkdtemp(prefix="vmc-images-")
         cls.image = f"{folder}/guest.vdi"
-        manage("convertfromraw", "/opt/guest.bin", cls.image)
+        manage("convertfromraw", cls.disk, cls.image)
         manage("setextradata", "global", "VBoxInternal/HM/FallbackToIEM", "1")  # There is no kernel module.
 
     def make(self, state_dir: Path, owner: str) -> IHypervisor:
@@ -143,3 +152,69 @@ class TestRealTrouble(RealVirtualBox, Harness, TestCase):
         answer = await self.soon(create(reactor, self.directory(), "owner-one").probe())
         self.assertFalse(answer.works)
         self.assertIn("kernel module", answer.reason)
+
+
+class TestNetwork(RealVirtualBox, Harness, TestCase):
+    """What a guest reaches from behind VirtualBox's NAT, and who reaches it: the network guest tries all of it."""
+
+    has_guest = False
+    disk = "/opt/network.bin"
+
+    async def test_what_is_open(self) -> None:
+        """The door answers. Nothing is reached over IPv4; the host is over IPv6, also at its IPv4 loopback."""
+        for address in ("198.51.100.7/32", "2001:db8::7/128"):
+            subprocess.run(["ip", "address", "add", address, "dev", "lo"], check=True)
+        met = self.listen()
+        vm = await self.running()
+        await self.knocked(vm)
+        address = await self.soon(self.hypervisor.guestAddress(vm))
+        self.assertEqual(await deferToThread(conversation, address.host, address.door_port), b"from the guest\n")
+        hosts = ("127.0.0.1", "::1", "2001:db8::7")  # The first one by its name of ::ffff:127.0.0.1.
+        self.assertEqual(sorted(met), sorted((kind, host) for kind in ("TCP", "UDP") for host in hosts))
+
+    def listen(self) -> list[tuple[str, str]]:
+        """Listen at all addresses of this host, IPv4 ones too; who comes, and from where, is put into the list."""
+        met: list[tuple[str, str]] = []
+        tcp = reactor.listenTCP(7777, Caller.factory(met), interface="::")
+        udp = reactor.listenUDP(7777, Letterbox(met), interface="::")
+        for port in (tcp, udp):
+            self.addCleanup(port.stopListening)
+        return met
+
+    async def knocked(self, vm: str) -> None:
+        """Wait until the guest has tried everything."""
+        guest = self.guest(vm)
+        end = time.monotonic() + self.deadline
+        while guest is None or not guest.holds(b"KNOCKED\n"):
+            self.assertLess(time.monotonic(), end, "the guest never knocks")
+            await deferLater(reactor, 0.5)
+
+
+class Caller(Protocol):
+    """Notes who calls."""
+
+    met: list[tuple[str, str]]
+
+    @classmethod
+    def factory(cls, met: list[tuple[str, str]]) -> Factory:
+        return Factory.forProtocol(type("Caller", (cls,), {"met": met}))
+
+    def connectionMade(self) -> None:
+        self.met.append(("TCP", self.transport.getPeer().host.removeprefix("::ffff:")))
+
+
+class Letterbox(DatagramProtocol):
+    """Notes who writes."""
+
+    def __init__(self, met: list[tuple[str, str]]) -> None:
+        self.met = met
+
+    def datagramReceived(self, datagram: bytes, address: tuple[str, int]) -> None:
+        self.met.append(("UDP", address[0].removeprefix("::ffff:")))
+
+
+def conversation(host: str, port: int) -> bytes:
+    """What is answered to a word."""
+    with socket.create_connection((host, port), 20) as one:
+        one.sendall(b"hello")
+        return one.recv(100)

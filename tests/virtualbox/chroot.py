@@ -1,6 +1,7 @@
 """The real VirtualBox in a directory of its own: built once, entered as often as wanted, without a trace on the host.
 
     chroot.py build             make it if it is not there (some 40 s, 1 GB)
+    chroot.py test [WORDS...]   run the tests that are for it, with WORDS for pytest
     chroot.py run COMMAND...    run a command in it; a checkout and a Python are where they are outside
 
 Debian has VirtualBox in its unstable suite alone, which needs a newer C library than stable has; hence a chroot. No
@@ -19,6 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
+TESTS = "tests/contracts/test_virtualbox.py"
 #: What the commands below need of the host, each with its Debian package.
 TOOLS = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux", "gcc": "gcc", "ld": "binutils"}
 #: virtualbox-source stands for the kernel module, which nothing here could load.
@@ -33,6 +35,11 @@ OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
+)
+#: For programs that run on nothing.
+BARE = (
+    *("-m32", "-Os", "-Wall", "-Wextra", "-ffreestanding", "-nostdlib", "-fno-pic", "-fno-pie"),
+    *("-fno-stack-protector", "-fno-asynchronous-unwind-tables"),
 )
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 ENVIRONMENT = {
@@ -94,14 +101,23 @@ def furnish(root: Path) -> None:
     if not stock.with_suffix(".stock").exists():
         stock.rename(stock.with_suffix(".stock"))
     subprocess.run(["gcc", "-O", "-Wall", "-o", stock, HERE / "launcher.c", "-ldl"], check=True)
-    parts, guest = root / "opt/guest.o", root / "opt/guest.bin"
-    subprocess.run(["gcc", "-c", "-m32", "-o", parts, HERE / "guest.S"], check=True)
-    linking = ["ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "-e", "start"]
-    subprocess.run([*linking, "-o", guest, parts], check=True)
-    parts.unlink()
+    assemble(root / "opt/guest.bin", ["guest.S"], "-Ttext=0x7c00")
+    assemble(root / "opt/network.bin", ["network.S", "network.c"], f"--script={HERE / 'network.ld'}")
 
 
-def run(root: Path, command: list[str]) -> None:
+def assemble(target: Path, sources: list[str], layout: str) -> None:
+    """Make a disk of sources that need no operating system."""
+    parts = [target.with_name(f"{source}.o") for source in sources]
+    for source, part in zip(sources, parts, strict=True):
+        subprocess.run(["gcc", *BARE, "-c", "-o", part, HERE / source], check=True)
+    subprocess.run(
+        ["ld", "-m", "elf_i386", "--oformat=binary", "-e", "start", layout, "-o", target, *parts], check=True
+    )
+    for part in parts:
+        part.unlink()
+
+
+def run(command: list[str]) -> None:
     """Become the command, in namespaces of its own."""
     namespaces = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--propagation", "private"]
     os.execvp(namespaces[0], [*namespaces, sys.executable, __file__, "enter", "--", *command])
@@ -154,7 +170,7 @@ def mount(*arguments: str | Path) -> None:
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description="The real VirtualBox in a chroot.")
-    parser.add_argument("verb", choices=["build", "run", "enter"])
+    parser.add_argument("verb", choices=["build", "test", "run", "enter"])
     parser.add_argument("command", nargs=argparse.REMAINDER)
     said = parser.parse_args()
     command = [word for word in said.command if word != "--"] or ["/bin/bash"]
@@ -162,8 +178,10 @@ def main() -> None:
         enter(place(), command)
     demand_tools()
     build(place())
+    if said.verb == "test":
+        run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", TESTS, *said.command])
     if said.verb == "run":
-        run(place(), command)
+        run(command)
 
 
 if __name__ == "__main__":

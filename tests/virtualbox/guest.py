@@ -24,7 +24,13 @@ _SCANCODES = {
 def manage(*words: str) -> str:
     """What VirtualBox's own command line tool says; Debian's script around it complains of the kernel module."""
     command = ["/usr/lib/virtualbox/VBoxManage", *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for _ in range(5):
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode == 0:
+            break
+        time.sleep(1)  # A service that is just ending takes nobody.
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 class Guest:
@@ -74,6 +80,10 @@ class Guest:
             assert time.monotonic() < end, "the program never runs"
             time.sleep(0.05)
 
+    def holds(self, octets: bytes) -> bool:
+        """Whether this stands anywhere in the memory."""
+        return any(octets in self._read(start, size) for start, size in self._regions())
+
     def _mailbox(self) -> bytes:
         place = self._find()
         assert place is not None, "the guest's memory is not to be found"
@@ -82,10 +92,7 @@ class Guest:
     def _find(self) -> int | None:
         """Where in the process's memory the mailbox lies."""
         for start, size in self._regions():
-            try:
-                found = self._read(start, size).find(_MARK[1:])
-            except OSError:
-                continue
+            found = self._read(start, size).find(_MARK[1:])
             if found > 0:
                 return start + found - 1
         return None
@@ -106,6 +113,10 @@ class Guest:
         return self._read(place, _LENGTH)
 
     def _read(self, start: int, size: int) -> bytes:
-        with open(f"/proc/{self._pid}/mem", "rb", buffering=0) as memory:
-            memory.seek(start)
-            return memory.read(size)
+        """What stands there; nothing where that is gone by now."""
+        try:
+            with open(f"/proc/{self._pid}/mem", "rb", buffering=0) as memory:
+                memory.seek(start)
+                return memory.read(size)
+        except OSError:
+            return b""

@@ -25,6 +25,8 @@ R = TypeVar("R")
 
 #: Seconds that the process has for one answer; it begins long work and does not wait for it.
 _ANSWER = 120.0
+#: Seconds before a second attempt: a service that is just ending takes nobody.
+_RECOVERY = 1.0
 #: Seconds that the process has to let go of VirtualBox.
 _PATIENCE = 5.0
 
@@ -59,6 +61,7 @@ class Com:
         try:
             value: R = await self.call(job, *args, **kwargs)
         except Gone:
+            await deferLater(self._host.reactor, _RECOVERY)
             value = await self.call(job, *args, **kwargs)
         return value
 

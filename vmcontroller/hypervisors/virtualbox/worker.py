@@ -106,7 +106,9 @@ class Worker:
         return self._advance(steps)
 
     def _told(self, error: Exception) -> VMControllerError:
-        if self._link is not None and not self._link.alive():
+        if self._link is None:
+            return Gone(f"VirtualBox's service does not answer ({error}); see whether VirtualBox's own window opens")
+        if not self._link.alive():
             return Gone(f"VirtualBox's service went away ({error}); look at the machine's state, and try again")
         return HypervisorFailed(f"VirtualBox: {sentence(error)}")
 
