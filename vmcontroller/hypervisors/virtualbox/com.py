@@ -22,6 +22,7 @@ from vmcontroller.hypervisors.virtualbox.worker import Gone, Job, Step, serve
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 #: Seconds that the process has for one answer; it begins long work and does not wait for it.
 _ANSWER = 120.0
@@ -66,8 +67,14 @@ class Com:
         return value
 
     async def call(self, job: Callable[Concatenate[Any, P], Any], *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Have a job done, and wait for what it began. Gone, a HypervisorFailed, when the service went away."""
-        line, step = await self._say(None, Job(job, args, kwargs))
+        """Have a job done, and wait for what it began. Gone, a HypervisorFailed, when the service went away.
+
+        Who cancels waits no longer; the job goes on to its end, as VirtualBox does.
+        """
+        return await _regardless(Deferred.fromCoroutine(self._through(Job(job, args, kwargs))))
+
+    async def _through(self, job: Job) -> Any:
+        line, step = await self._say(None, job)
         while step.token is not None:
             await deferLater(self._host.reactor, self._period)
             line, step = await self._say(line, step.token)
@@ -93,6 +100,18 @@ class Com:
         if self._line is not None:
             self._line.hang_up()
             self._line = None
+
+
+def _regardless(work: Deferred[T]) -> Deferred[T]:
+    """Fires as ``work`` does. Cancelling it leaves the work alone."""
+    waiting: Deferred[T] = Deferred()
+
+    def tell(result: Any) -> None:
+        if not waiting.called:
+            waiting.callback(result)
+
+    work.addBoth(tell)
+    return waiting
 
 
 class _Line:

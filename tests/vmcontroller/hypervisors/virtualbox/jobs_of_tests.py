@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 
 def own_process(link: Any) -> int:
     """Which process does it."""
     return os.getpid()
+
+
+def slow(link: Any, path: Path) -> Iterator[Any]:
+    """Waits for a file, and takes it away."""
+    yield path.exists
+    path.unlink()
 
 
 def end_of_process(link: Any) -> None:

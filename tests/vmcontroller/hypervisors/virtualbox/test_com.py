@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.vmcontroller.hypervisors.virtualbox import jobs_of_tests as jobs
@@ -56,6 +60,33 @@ class TestCom(TestCase):
         """A question that ends each process fails, too."""
         await self.assertFailure(self.ask(jobs.end_of_process), HypervisorFailed)
         self.assertEqual(len(self.started), 2)
+
+    async def test_side_by_side(self) -> None:
+        """While one job waits for something, another one is done."""
+        path = self.place()
+        slow = Deferred.fromCoroutine(self.com.call(jobs.slow, path))
+        await self.com.ask(jobs.own_process)
+        self.assertFalse(slow.called)
+        path.touch()
+        await slow
+        self.assertFalse(path.exists())
+
+    async def test_cancelled(self) -> None:
+        """A job whose caller does not wait any more goes on to its end."""
+        path = self.place()
+        slow = Deferred.fromCoroutine(self.com.call(jobs.slow, path))
+        await self.com.ask(jobs.own_process)
+        slow.cancel()
+        await self.assertFailure(slow, CancelledError)
+        path.touch()
+        while path.exists():
+            await deferLater(reactor, 0.01)
+
+    def place(self) -> Path:
+        """Where a file may be."""
+        folder = tempfile.mkdtemp(prefix="vmc-")
+        self.addCleanup(shutil.rmtree, folder)
+        return Path(folder) / "sign"
 
     def call(self, job: Callable[[Any], Any]) -> Deferred[Any]:
         return Deferred.fromCoroutine(self.com.call(job))
