@@ -22,6 +22,8 @@ _UNWANTED = ("doc", "man", "info", "locale", "lintian", "bug")
 _MERGED = "bin sbin lib lib64"
 #: Packages that nobody needs, though others ask for them in the first place: usr-is-merged does as well.
 _REFUSED = "Package: usrmerge\\nPin: release *\\nPin-Priority: -1\\n"
+#: mount, ps, ip and whatever else no package has brought is busybox's.
+_BUSYBOX = "for name in $(busybox --list); do command -v $name > /dev/null || ln -s /bin/busybox /usr/bin/$name; done"
 
 
 def install(order: Order, sources: tuple[str, ...], agent: Path, root: Path, tell: Callable[[str], None]) -> None:
@@ -51,6 +53,7 @@ def _hooks(cache: Path, agent: Path) -> Iterator[str]:
     yield f'--setup-hook=cd "$1" && for part in {_MERGED}; do mkdir -p usr/$part; ln -s usr/$part $part; done'
     yield f"--setup-hook=printf '{_REFUSED}' > \"$1\"/etc/apt/preferences.d/vmcontroller"
     yield f"--setup-hook=sync-in {kept} {_ARCHIVES}"
+    yield f'--customize-hook=chroot "$1" sh -c {shlex.quote(_BUSYBOX)}'
     yield f"--customize-hook=tar-in {shlex.quote(str(agent))} /"
     yield f'--customize-hook=chroot "$1" {compiling}'
     yield f'--customize-hook=chroot "$1" sh -c {shlex.quote(kernel)}'
