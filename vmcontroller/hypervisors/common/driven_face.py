@@ -58,6 +58,9 @@ class DrivenFace(Face[M]):
 
     async def _prepare(self) -> None:
         await self._shared.in_thread(self._open)
+
+    async def _connect(self) -> None:
+        await super()._connect()
         self._glances.start(self._every, now=False)
 
     async def _disconnect(self, stop: bool) -> None:
