@@ -18,9 +18,9 @@ from twisted.trial.unittest import TestCase
 from tests.contracts import boot_sector
 from tests.contracts.harness import Program
 from tests.contracts.hypervisor import HypervisorContract
+from tests.vmcontroller.hypervisors.qemu.case import living
 from vmcontroller.errors import HypervisorFailed
 from vmcontroller.hypervisors import load
-from vmcontroller.hypervisors.common.tree import Tree
 from vmcontroller.hypervisors.qemu import QemuHypervisor
 from vmcontroller.hypervisors.qemu.commandline import DISK
 from vmcontroller.hypervisors.qemu.qmp import Monitor
@@ -50,11 +50,7 @@ class TestQemu(HypervisorContract, TestCase):
         return load("qemu")(reactor, state_dir, owner)
 
     def leftovers(self) -> list[str]:
-        owners = [Tree({"VMCONTROLLER_OWNER": owner}) for owner in ("owner-one", "owner-two")]
-        members = [process for tree in owners for process in tree.members()]
-        processes = [
-            str(process) for process in members if os.readlink(f"/proc/{process.pid}/cwd").startswith(self.root)
-        ]
+        processes = [str(process) for process in living(Path(self.root))]
         return processes + [str(path) for folder in self.folders for path in folder.rglob("*")]
 
     async def crash(self, hypervisor: IHypervisor, vm: str) -> None:

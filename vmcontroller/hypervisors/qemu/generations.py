@@ -23,6 +23,8 @@ from vmcontroller.hypervisors.qemu.record import Home
 from vmcontroller.machine import Snapshot
 
 MAKING = "making"
+#: Octets that are moved at a time.
+PIECE = 1 << 20
 MEMORY, MANIFEST = "memory", "manifest.json"
 
 
@@ -89,7 +91,7 @@ def receive(pipe: int, target: Path) -> tuple[str, int]:
     digest, octets = hashlib.sha256(), 0
     with open(pipe, "rb", buffering=0) as source, target.open("xb", buffering=0) as file:
         os.chmod(target, 0o600)
-        while data := source.read(1 << 20):
+        while data := source.read(PIECE):
             digest.update(data)
             octets += len(data)
             while data:

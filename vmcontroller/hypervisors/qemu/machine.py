@@ -32,6 +32,8 @@ RUNNING, PAUSED, STUCK = MachineState.RUNNING, MachineState.PAUSED, MachineState
 SAVED, POWERED_OFF = MachineState.SAVED, MachineState.POWERED_OFF
 OFF = (POWERED_OFF, SAVED, MachineState.ABORTED)
 ON = (RUNNING, PAUSED)
+#: Names the machine's directory in its QEMU's environment, so that each process is known to be its.
+MARK = "VMCONTROLLER_MACHINE"
 #: What QEMU calls the states from which only a power cut leads (RunState, qapi/run-state.json).
 _BROKEN = ("internal-error", "guest-panicked", "shutdown")
 
@@ -49,7 +51,7 @@ class QemuMachine:
         self.removed = False
         self._engine = engine
         self._host = engine.host
-        tree = Tree({"VMCONTROLLER_OWNER": record.owner, "VMCONTROLLER_ID": record.id})
+        tree = Tree({MARK: str(home.path.resolve())})
         self.life = Life(engine, home, tree, self._hear, self._ended)
         self.snapshots = Snapshots(engine.host, home, self)
 

@@ -42,7 +42,7 @@ async def save(host: Host, monitor: Monitor, target: Path, at_switch: Callable[[
     ``at_switch`` is awaited when the guest stands still and its disks are still QEMU's. When this fails the guest
     may stand still, too; HypervisorFailed, DiskFull.
     """
-    reading, writing = os.pipe()
+    reading, writing = _wide_pipe()
     receiving = host.in_thread(generations.receive, reading, target)
     try:
         try:
@@ -59,6 +59,18 @@ async def save(host: Host, monitor: Monitor, target: Path, at_switch: Callable[[
         raise files.explain(error) from error
     await settled(host, monitor)
     return kept
+
+
+def _wide_pipe() -> tuple[int, int]:
+    """A pipe that takes large pieces, where the system lets us have one."""
+    import fcntl  # noqa: PLC0415 — Unix alone has it
+
+    reading, writing = os.pipe()
+    try:
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, generations.PIECE)
+    except OSError:
+        pass
+    return reading, writing
 
 
 async def _abandon(monitor: Monitor) -> None:

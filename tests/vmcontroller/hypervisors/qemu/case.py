@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,31 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.contracts import boot_sector
-from vmcontroller.hypervisors.common import files
-from vmcontroller.hypervisors.common.tree import Tree
+from vmcontroller.hypervisors.common import files, proc
+from vmcontroller.hypervisors.common.proc import Process
 from vmcontroller.hypervisors.qemu import QemuHypervisor, create
 from vmcontroller.hypervisors.qemu.generations import all_of
 from vmcontroller.hypervisors.qemu.layers import Layers
-from vmcontroller.hypervisors.qemu.machine import QemuMachine
+from vmcontroller.hypervisors.qemu.machine import MARK, QemuMachine
 from vmcontroller.hypervisors.qemu.record import Home
 from vmcontroller.machine import MachineSpec, MachineState
 
 OWNER = "qemu-tests"
 VM = "vm-1"
 S = MachineState
+
+
+def living(root: Path) -> list[Process]:
+    """The processes that run for machines below a directory."""
+    mark = f"{MARK}={root.resolve()}/".encode()
+    return [process for process in proc.every() if not process.ended and mark in _environment(process)]
+
+
+def _environment(process: Process) -> bytes:
+    try:
+        return Path(f"/proc/{process.pid}/environ").read_bytes()
+    except OSError:
+        return b""
 
 
 class QemuTestCase(TestCase):
@@ -57,8 +71,8 @@ class QemuTestCase(TestCase):
     async def clean(self) -> None:
         if hasattr(self, "hypervisor"):
             await self.hypervisor.disconnect(False)
-        tree = Tree({"VMCONTROLLER_OWNER": OWNER})
-        tree.kill()
+        for process in living(self.root):
+            proc.send(process, signal.SIGKILL)
 
     def spec(self, **changes: Any) -> MachineSpec:
         values = {"id": VM, "name": "VM 1", "group": "main", "image": str(self.image), "memory_mb": 64}

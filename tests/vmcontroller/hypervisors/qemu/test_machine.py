@@ -12,7 +12,7 @@ from unittest import mock
 
 from twisted.internet.defer import gatherResults
 
-from tests.vmcontroller.hypervisors.qemu.case import OWNER, VM, QemuTestCase, S
+from tests.vmcontroller.hypervisors.qemu.case import VM, QemuTestCase, S, living
 from tests.vmcontroller.hypervisors.qemu.damage import change, cut, full_after, remove
 from vmcontroller.errors import (
     BadRequest,
@@ -24,7 +24,6 @@ from vmcontroller.errors import (
     SnapshotDamaged,
 )
 from vmcontroller.hypervisors.common import files, proc
-from vmcontroller.hypervisors.common.tree import Tree
 from vmcontroller.hypervisors.qemu import generations, memory
 from vmcontroller.hypervisors.qemu.acceleration import Verdict
 
@@ -199,7 +198,7 @@ class TestEnds(QemuTestCase):
         await self.hypervisor.createVM(self.spec())
         self.machine.record = await self.changed(board="pc-q35-99.9")
         await self.fails(HypervisorFailed, self.hypervisor.start(VM), "machine type")
-        self.assertEqual(Tree({"VMCONTROLLER_OWNER": OWNER}).members(), [])
+        self.assertEqual(living(self.root), [])
         self.assertIs(await self.state(), S.POWERED_OFF)
 
     async def test_orphan(self) -> None:
@@ -221,7 +220,7 @@ class TestEnds(QemuTestCase):
             await self.hypervisor.removeVM(VM)
         self.assertEqual(os.listdir(self.root / "qemu"), [])
         self.assertEqual(list((self.root / "images" / "users").iterdir()), [])
-        self.assertEqual(Tree({"VMCONTROLLER_OWNER": OWNER}).members(), [])
+        self.assertEqual(living(self.root), [])
         self.assertEqual(self.descriptors() - open_before, set())
 
     async def test_many_end_at_once(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 from dataclasses import replace
@@ -13,6 +14,7 @@ from unittest import mock
 import pytest
 from twisted.internet.task import Clock
 
+from tests.vmcontroller.hypervisors.common.programs import eventually
 from vmcontroller.errors import BadRequest, HypervisorFailed, HypervisorMissing, MemoryShort
 from vmcontroller.hypervisors.common import proc
 from vmcontroller.hypervisors.qemu import acceleration, emulator, memory, probe
@@ -58,19 +60,27 @@ class TestThrottle:
     """A process runs for its share of each round."""
 
     def test_rounds(self) -> None:
-        """It stands and runs by turns, and runs when it is released."""
+        """It runs and stands by turns, each for its share of a round."""
+        clock, said = Clock(), []
+        this = proc.read(os.getpid())
+        with mock.patch.object(proc, "send", lambda process, number: said.append((number, round(clock.seconds(), 2)))):
+            throttle = Throttle(clock, this, 30)
+            clock.pump([ROUND / 100] * 208)
+            throttle.release()
+        go, stand = signal.SIGCONT, signal.SIGSTOP
+        assert said == [(go, 0.0), (stand, 0.03), (go, 0.1), (stand, 0.13), (go, 0.2), (go, 0.21)]
+        assert clock.getDelayedCalls() == []
+
+    def test_stands(self) -> None:
+        """A real process stands, and runs when it is released."""
         clock = Clock()
         with subprocess.Popen(["sleep", "100"]) as process:
             try:
-                throttle = Throttle(clock, proc.read(process.pid), 30)
-                states = []
-                for _ in range(20):
-                    clock.advance(ROUND / 10)
-                    states.append(self.stands(process.pid))
-                assert 12 <= sum(states) <= 15
+                throttle = Throttle(clock, proc.read(process.pid), 50)
+                clock.advance(ROUND / 2)
+                assert eventually(lambda: proc.read(process.pid).stopped)
                 throttle.release()
-                assert not self.stands(process.pid)
-                assert clock.getDelayedCalls() == []
+                assert eventually(lambda: not proc.read(process.pid).stopped)
             finally:
                 process.kill()
 
@@ -83,18 +93,6 @@ class TestThrottle:
             process.wait()
         clock.pump([ROUND / 2] * 3)
         assert clock.getDelayedCalls() == []
-
-    @staticmethod
-    def stands(pid: int) -> bool:
-        # The kernel needs a moment to obey.
-        wanted = proc.read(pid)
-        for _ in range(1000):
-            again = proc.read(pid)
-            if again.stopped == wanted.stopped:
-                break
-            wanted = again
-        os.sched_yield()
-        return proc.read(pid).stopped
 
 
 def test_mac_address() -> None:
