@@ -20,7 +20,15 @@ from typing import Any
 RELEASES = ("6.1.0", "6.1.50", "7.0.0", "7.0.26", "7.1.0", "7.1.18", "7.2.0", "7.2.22")
 ENUMERATIONS = (
     *("AccessMode", "BitmapFormat", "CleanupMode", "DeviceType", "LockType", "MachineState"),
-    *("MediumVariant", "NATProtocol", "NetworkAttachmentType", "ProcessorFeature", "SessionState", "StorageBus"),
+    *(
+        "MediumVariant",
+        "NATProtocol",
+        "NetworkAttachmentType",
+        "ProcessorFeature",
+        "SessionState",
+        "StorageBus",
+        "VMProcPriority",
+    ),
 )
 TARGET = Path(__file__).parents[1] / "vmcontroller/hypervisors/virtualbox/enumerations.json"
 

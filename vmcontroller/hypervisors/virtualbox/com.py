@@ -138,12 +138,13 @@ class _Line:
         """The peer lets go of VirtualBox and ends."""
         self._ours.close()
         self._peer.join(_PATIENCE)
-        self._peer.kill()
+        self.cut()
 
     def cut(self) -> None:
         """End the peer; it has nothing any more to let go of."""
-        self._peer.kill()
         self._ours.close()
+        self._peer.kill()
+        self._peer.join(_PATIENCE)
 
 
 def in_process(theirs: Connection) -> Peer:

@@ -125,6 +125,7 @@ def _set_up(link: Link, machine: Any, plan: Plan) -> None:
     machine.set_extra_data(_MARK, plan.owner)
     machine.description = plan.description
     machine.memory_size, machine.cpu_count = plan.memory_mb, plan.cpus
+    machine.vm_process_priority = link.library.VMProcPriority.low
     machine.snapshot_folder = str(plan.home / "snapshots")
     _set_boot_order(link, machine)
     link.shims.clock_in_utc(machine)

@@ -111,6 +111,7 @@ class Machine:
         self.settingsFilePath = settings
         self.description = self.snapshotFolder = ""
         self.memorySize, self.CPUCount, self.CPUExecutionCap = 128, 1, 100
+        self.VMProcessPriority = 1
         self.label = "PoweredOff"
         self.accessible = True
         self.holders: list[Session] = []
