@@ -133,6 +133,17 @@ class TestRun:
             assert process.stdout.readline() == b"w2: here\n"
             assert process.wait(timeout=PATIENCE) == 0
 
+    def test_a_vm_that_is_killed(self, vmc: Operator) -> None:
+        """It is told, with the way out; after that the command's fate is known."""
+        with vmc.begin("run", "w2", *shell("echo $PPID; exec sleep 600")) as process:
+            assert process.stdout
+            assert process.stderr
+            os.kill(int(process.stdout.readline()), signal.SIGKILL)
+            assert process.stderr.readline() == b"vmcontroller: w2 is Aborted; vmcontroller start w2 goes on\n"
+            assert vmc("start", "w2").code == 0
+            assert process.wait(timeout=PATIENCE) == 125
+            assert b"w2: the command was lost" in process.stderr.read()
+
     def test_a_timeout_in_a_vm_that_stands_still(self, vmc: Operator) -> None:
         """It holds here; the command is killed when the VM goes on."""
         assert vmc("pause", "w2").code == 0

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
+from vmcontroller.cli import hindrances
 from vmcontroller.cli.outcomes import Part, is_open
-from vmcontroller.client import ApiFault, Client
-from vmcontroller.errors import UnknownVM
+from vmcontroller.client import Client
 
-#: Seconds after which it is said which VMs have not taken the command yet.
+#: Seconds after which it is said which VMs have not taken the command yet, or cannot go on with it.
 SILENCE_SECONDS = 5.0
+#: Seconds between two looks at what has changed since.
+WATCH_SECONDS = 3.0
 #: Seconds that a command may take to end after a signal before it is said what is waited for.
 SIGNAL_SECONDS = 1.0
 #: Seconds that a VM which answers has for ending a command whose time is up: it asks first, and kills later.
@@ -42,23 +44,28 @@ class Patience:
         self._cmd_id = cmd_id
         self._say = say
         self._deadline = now + timeout if timeout else math.inf
-        self._tell_silent_at = now + SILENCE_SECONDS
+        self._watch_at = now + SILENCE_SECONDS
         self._tell_signal_at = math.inf
         self._signals = 0
         self._last = ""
+        self._known: dict[str, str] | None = None
 
     def signalled(self, number: int) -> None:
-        """A signal was sent on the operator's behalf."""
+        """A signal was sent on the operator's behalf. KeyboardInterrupt where nothing runs that could hear it."""
         self._signals += 1
         self._last = _NAMES.get(number, f"signal {number}")
         self._tell_signal_at = self._clock() + SIGNAL_SECONDS
+        waiting = self._hindered(self._open_parts())
+        if waiting and all(map(hindrances.is_deaf, waiting.values())):
+            self._say(f"{self._last} is kept until it can be heard by {_listed(waiting)}")
+            raise KeyboardInterrupt
 
     def look(self) -> None:
         """Say what there is to say by now, each thing once."""
         now = self._clock()
-        if now >= self._tell_silent_at:
-            self._tell_silent_at = math.inf
-            self._tell_silent()
+        if now >= self._watch_at:
+            self._watch_at = now + WATCH_SECONDS
+            self._tell_changes()
         if now >= self._tell_signal_at:
             self._tell_signal_at = math.inf
             self._tell_signalled()
@@ -68,35 +75,44 @@ class Patience:
         now = self._clock()
         if now < self._deadline:
             return False
-        open_parts = [part for part in self._parts().values() if is_open(part)]
+        open_parts = self._open_parts().values()
         ending = any(part["state"] == "accepted" and part["alive"] for part in open_parts)
         return bool(open_parts) and (now >= self._deadline + END_SECONDS or not ending)
 
-    def _parts(self) -> dict[str, Part]:
-        return dict(self._api.call("getCmdDetails", self._cmd_id)["parts"])
+    def _open_parts(self) -> dict[str, Part]:
+        parts: Mapping[str, Part] = self._api.call("getCmdDetails", self._cmd_id)["parts"]
+        return {vm: part for vm, part in sorted(parts.items()) if is_open(part)}
 
-    def _tell_silent(self) -> None:
-        silent = [vm for vm, part in self._parts().items() if part["state"] == "sent"]
+    def _hindered(self, parts: Mapping[str, Part]) -> dict[str, str]:
+        """What keeps each VM from going on with the command, or ""."""
+        if not parts:
+            return {}
+        states = self._api.call("listVMsWithState")
+        return {vm: hindrances.of(part, states.get(vm, hindrances.REMOVED)) for vm, part in parts.items()}
+
+    def _tell_changes(self) -> None:
+        parts = self._open_parts()
+        hindered = self._hindered(parts)
+        if self._known is None:
+            silent = {vm: hindered[vm] for vm, part in parts.items() if part["state"] == "sent"}
+            self._tell_silent(silent)
+            self._known = silent
+        for vm, hindrance in hindered.items():
+            if hindrance != self._known.get(vm, ""):
+                self._say(hindrances.sentence(vm, hindrance))
+        self._known = hindered
+
+    def _tell_silent(self, silent: Mapping[str, str]) -> None:
         if silent:
-            self._say(f"has not answered yet: {self._listed(silent)}")
+            self._say(f"has not answered yet: {_listed(silent)}")
 
     def _tell_signalled(self) -> None:
-        waiting = [vm for vm, part in self._parts().items() if is_open(part)]
+        waiting = self._hindered(self._open_parts())
         if waiting:
             next_time = _NEXT.get(self._signals, _NEXT[2])
-            self._say(f"{self._last} was sent; waiting for {self._listed(waiting)}; {next_time}")
+            self._say(f"{self._last} was sent; waiting for {_listed(waiting)}; {next_time}")
 
-    def _listed(self, vms: Iterable[str]) -> str:
-        """Their names, each with what keeps it from answering."""
-        return ", ".join(vm + self._hindrance(vm) for vm in sorted(vms))
 
-    def _hindrance(self, vm: str) -> str:
-        try:
-            told = self._api.call("getVM", vm)
-        except ApiFault as fault:
-            if fault.code != UnknownVM.code:
-                raise
-            return " (removed)"
-        if told["state"] != "Running":
-            return f" ({told['state']})"
-        return "" if told["alive"] else " (its agent is silent)"
+def _listed(hindered: Mapping[str, str]) -> str:
+    """The VMs' names, each with what keeps it from answering."""
+    return ", ".join(f"{vm} ({hindrance})" if hindrance else vm for vm, hindrance in hindered.items())

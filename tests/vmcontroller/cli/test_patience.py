@@ -6,9 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from vmcontroller.cli.patience import END_SECONDS, SIGNAL_SECONDS, SILENCE_SECONDS, Patience
-from vmcontroller.client import ApiFault, Client
-from vmcontroller.errors import UnknownVM
+from vmcontroller.cli.patience import END_SECONDS, SIGNAL_SECONDS, SILENCE_SECONDS, WATCH_SECONDS, Patience
+from vmcontroller.client import Client
 
 
 class Asked:
@@ -16,21 +15,17 @@ class Asked:
 
     def __init__(self) -> None:
         self.parts: dict[str, dict[str, Any]] = {}
-        self.vms: dict[str, dict[str, Any]] = {}
+        self.vms: dict[str, str] = {}
         self.now = 100.0
         self.said: list[str] = []
 
-    def call(self, method: str, name: str) -> Any:
-        if method == "getCmdDetails":
-            return {"parts": self.parts}
-        if name not in self.vms:
-            raise ApiFault(UnknownVM.code, f"no VM is called {name}")
-        return self.vms[name]
+    def call(self, method: str, *_: str) -> Any:
+        return {"parts": self.parts} if method == "getCmdDetails" else self.vms
 
-    def put(self, vm: str, state: str, machine: str = "Running", alive: bool = True) -> None:
+    def put(self, vm: str, state: str, machine: str = "Running", alive: bool = True, reason: str = "") -> None:
         outcome = "" if state in ("sent", "accepted") else state
-        self.parts[vm] = {"state": state, "outcome": outcome, "alive": alive}
-        self.vms[vm] = {"state": machine, "alive": alive}
+        self.parts[vm] = {"state": state, "outcome": outcome, "alive": alive, "reason": reason}
+        self.vms[vm] = machine
 
     def patience(self, timeout: float = 0.0) -> Patience:
         return Patience(cast(Client, self), "c", self.said.append, timeout, lambda: self.now)
@@ -59,6 +54,64 @@ def test_who_has_not_answered_is_told_once(asked: Asked) -> None:
     patience.look()
     patience.look()
     assert asked.said == ["has not answered yet: w2 (Paused), w3 (its agent is silent), w4, w5 (removed)"]
+
+
+def test_a_vm_that_breaks_down_is_told_at_each_change(asked: Asked) -> None:
+    """Once each, with what the operator can do about it; who goes on is not named."""
+    patience = asked.patience()
+    asked.now += SILENCE_SECONDS
+    for vm, machine, alive, reason in (
+        ("w1", "Aborted", True, ""),
+        ("w2", "Paused", True, ""),
+        ("w3", "Running", False, ""),
+        ("w4", "Running", True, "no room"),
+        ("w5", "Running", True, ""),
+    ):
+        asked.put(vm, "accepted", machine, alive, reason)
+    patience.look()
+    assert asked.said == [
+        "w1 is Aborted; vmcontroller start w1 goes on",
+        "w2 is Paused; vmcontroller resume w2 goes on",
+        "w3: its agent is silent",
+        "w4: no room",
+    ]
+    asked.now += WATCH_SECONDS
+    patience.look()
+    asked.put("w1", "lost", "Running")
+    asked.put("w2", "accepted", "Saving")
+    asked.put("w3", "accepted")
+    patience.look()
+    assert len(asked.said) == 4
+    asked.now += WATCH_SECONDS
+    patience.look()
+    assert asked.said[4:] == ["w2: Saving", "w3: it goes on"]
+
+
+def test_who_was_told_to_be_missing_is_not_told_again(asked: Asked) -> None:
+    """Before it changes."""
+    asked.put("w1", "sent", "Paused")
+    patience = asked.patience()
+    for _ in range(3):
+        asked.now += SILENCE_SECONDS
+        patience.look()
+    asked.put("w1", "accepted", "Aborted")
+    asked.now += SILENCE_SECONDS
+    patience.look()
+    assert asked.said == ["has not answered yet: w1 (Paused)", "w1 is Aborted; vmcontroller start w1 goes on"]
+
+
+def test_a_signal_that_nobody_can_hear_leaves(asked: Asked) -> None:
+    """As long as one VM can hear it, it is waited for that one."""
+    asked.put("w1", "accepted", "Aborted")
+    asked.put("w2", "accepted", "Running", alive=False)
+    asked.put("w3", "accepted")
+    patience = asked.patience()
+    patience.signalled(2)
+    assert asked.said == []
+    asked.put("w3", "exited")
+    with pytest.raises(KeyboardInterrupt):
+        patience.signalled(15)
+    assert asked.said == ["SIGTERM is kept until it can be heard by w1 (Aborted), w2 (its agent is silent)"]
 
 
 def test_all_have_answered(asked: Asked) -> None:

@@ -70,6 +70,26 @@ class TestSignals:
         assert (process.returncode, daemon.asked("signalCmd")) == (0, [])
 
 
+class TestAVMThatBrokeDown:
+    """The command was accepted, and nothing runs there any more."""
+
+    def test_it_is_told_and_ctrl_c_leaves(self, begin: Started, daemon: FakeDaemon, api: FakeApi) -> None:
+        """At the first: nobody is there to hear it."""
+        daemon.methods["signalCmd"] = lambda cmd_id, number: True
+        process = begin("run", "w1", *shell("echo a; exec sleep 60"))
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == b"a\n"
+        api.vms["w1"] = "Aborted"
+        assert process.stderr.readline() == b"vmcontroller: w1 is Aborted; vmcontroller start w1 goes on\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        kept, how = err.decode().splitlines()
+        assert kept == "vmcontroller: SIGINT is kept until it can be heard by w1 (Aborted)"
+        assert "the command may go on; " in how
+        assert (process.returncode, len(daemon.asked("signalCmd"))) == (130, 1)
+
+
 class TestAPausedVM:
     """Nothing reaches the command, and nothing comes from it."""
 
@@ -90,7 +110,7 @@ class TestAPausedVM:
         process = self.begun(begin, daemon)
         for count in (1, 2):
             process.send_signal(signal.SIGINT)
-            await_(lambda count=count: len(daemon.asked("getVM")) == count)  # type: ignore[misc]
+            await_(lambda count=count: len(daemon.asked("listVMsWithState")) >= 2 * count)  # type: ignore[misc]
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
         assert process.returncode == 130
