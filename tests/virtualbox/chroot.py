@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 TESTS = "tests/contracts/test_virtualbox.py"
 #: What the commands below need of the host, each with its Debian package.
-TOOLS = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux", "gcc": "gcc", "ld": "binutils"}
+TOOLS = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux", "gcc": "gcc", "ld": "binutils", "ip": "iproute2"}
 #: virtualbox-source stands for the kernel module, which nothing here could load.
 PACKAGES = "virtualbox,virtualbox-source,qemu-utils"
 #: A mirror's unstable suite may be older than its date says; its signature is checked all the same.
