@@ -30,6 +30,7 @@ MODULES = {
     "lxml": "lxml",
     "cryptography": "cryptography",
     "platformdirs": "platformdirs",
+    "pycdlib": "pycdlib",
 }
 SCARCE_DISK = 1024**3
 AGENT_SECONDS = 20.0
