@@ -74,8 +74,11 @@ def qemu(home: House, vm: str = "guest") -> psutil.Process:
     """The process of a VM's QEMU."""
     place = str(home.state / "qemu" / home.call("getVM", vm)["id"])
     for process in psutil.process_iter(["name"]):
-        if str(process.info["name"]).startswith("qemu-system") and process.cwd() == place:
-            return process
+        try:
+            if str(process.info["name"]).startswith("qemu-system") and process.cwd() == place:
+                return process
+        except psutil.Error:
+            continue  # It has ended meanwhile.
     raise AssertionError(f"{vm} has no QEMU")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime, IReadDescriptor
@@ -16,6 +17,8 @@ from vmcontroller.hypervisors.common.proc import Process
 from vmcontroller.hypervisors.common.record import Running
 
 _POLL = 0.25
+_GLANCE = 0.001
+_PATIENCE = 1.0
 
 
 def process_of(running: Running) -> Process | None:
@@ -85,9 +88,20 @@ class _Pidfd:
             self._handle = -1
 
 
-def reap(pid: int) -> None:
-    """Take note of the end of a process that was our child, so that nothing of it is left."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
+def reap(running: Running) -> None:
+    """Take note of the end of a process that was our child, so that nothing of it is left.
+
+    Blocks for a moment: one that shows as ended may still have threads that are ending.
+    """
+    until = time.monotonic() + _PATIENCE
+    while _is_unburied(running) and time.monotonic() < until:
+        try:
+            os.waitpid(running.pid, os.WNOHANG)
+        except ChildProcessError:
+            return
+        time.sleep(_GLANCE)
+
+
+def _is_unburied(running: Running) -> bool:
+    process = proc.read(running.pid)
+    return process is not None and process.started == running.started and process.ended

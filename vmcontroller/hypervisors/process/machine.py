@@ -184,7 +184,7 @@ class ProcessMachine:
         await self._host.in_thread(self._tree.kill)
         self._unwatch()
         if running:
-            watch.reap(running.pid)
+            await self._host.in_thread(watch.reap, running)
         # So it is now, even if it cannot be written down.
         self.record = replace(self.record, state=state, running=None, held=None, button=False)
 

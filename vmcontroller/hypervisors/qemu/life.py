@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Life:
         self._ended = ended
         self._monitor: Monitor | None = None
         self._throttle: Throttle | None = None
-        self._child: int | None = None
+        self._child: Running | None = None
         self._unwatch: Callable[[], None] = lambda: None
 
     @property
@@ -82,15 +83,15 @@ class Life:
         order = Order(self._home, accelerator, arguments, self.tree.marks)
         pid, self._monitor = await self._engine.launcher.launch(self._engine.emulator, order, self._hear)
         self._engine.reside(record, pid)
-        self._child = pid
-        await migration.prepare(self._monitor)
-        if saved:
-            await self._load(saved)
-        ports = await self._ports()
         process = proc.read(pid)
         if process is None:
             raise HypervisorFailed("QEMU ended at once")
-        return Running(pid, process.started, proc.boot_id(), accelerator, *ports)
+        self._child = Running(pid, process.started, proc.boot_id(), accelerator, 0, 0)
+        await migration.prepare(self._monitor)
+        if saved:
+            await self._load(saved)
+        door, chirp = await self._ports()
+        return replace(self._child, door_port=door, chirp_port=chirp)
 
     async def _load(self, saved: Path) -> None:
         verified = self._engine.host.in_thread(generations.verify, saved, generations.read(saved))
@@ -153,9 +154,9 @@ class Life:
             await self._engine.host.in_thread(_await_end, running)
         self.let_go()
         await self._engine.host.in_thread(self.tree.kill)
-        pid = running.pid if running else self._child
-        if pid:
-            watch.reap(pid)
+        ended = running or self._child
+        if ended:
+            await self._engine.host.in_thread(watch.reap, ended)
         self._child = None
         self._engine.leave(record)
 

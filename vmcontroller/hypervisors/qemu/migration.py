@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.task import deferLater
 
 from vmcontroller.errors import HypervisorFailed, VMControllerError
@@ -25,6 +27,7 @@ _UNLIMITED = 1 << 50
 _SWITCH = "pre-switchover"
 _ENDS = ("completed", "failed", "cancelled")
 _GLANCE = 0.002
+_PATIENCE = 5.0
 
 
 async def prepare(monitor: Monitor) -> None:
@@ -52,7 +55,7 @@ async def save(host: Host, monitor: Monitor, target: Path, at_switch: Callable[[
         await _stream(host, monitor, at_switch)
     except VMControllerError as error:
         await _abandon(monitor)
-        raise await _reason(error, receiving) from error
+        raise await _reason(host, error, receiving) from error
     try:
         kept = await receiving
     except OSError as error:
@@ -79,12 +82,14 @@ async def _abandon(monitor: Monitor) -> None:
     await monitor.execute("closefd", fdname="memory").addErrback(lambda _: None)
 
 
-async def _reason(error: VMControllerError, receiving: Awaitable[object]) -> VMControllerError:
+async def _reason(host: Host, error: VMControllerError, receiving: Deferred[Any]) -> VMControllerError:
     """A full disk makes QEMU complain of a broken pipe: tell the cause."""
     try:
-        await receiving
+        await receiving.addTimeout(_PATIENCE, host.reactor)
     except OSError as cause:
         return files.explain(cause)
+    except TimeoutError:
+        pass  # QEMU hangs, and keeps the pipe open until it is ended.
     return error
 
 

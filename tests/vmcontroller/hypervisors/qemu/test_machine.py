@@ -24,7 +24,7 @@ from vmcontroller.errors import (
     SnapshotDamaged,
 )
 from vmcontroller.hypervisors.common import files, proc
-from vmcontroller.hypervisors.qemu import generations, memory
+from vmcontroller.hypervisors.qemu import generations, life, memory, migration, qmp
 from vmcontroller.hypervisors.qemu.acceleration import Verdict
 
 
@@ -192,6 +192,24 @@ class TestEnds(QemuTestCase):
         await self.hypervisor.start(VM)
         await self.again()
         self.assertEqual(self.debris(), [])
+
+    async def test_hangs(self) -> None:
+        """A QEMU that does nothing any more fails every verb in time, and can be switched off."""
+        await self.running()
+        for module in (qmp, life):
+            self.patch(module, "PATIENCE", 0.3)
+        self.patch(migration, "_PATIENCE", 0.3)
+        os.kill(self.pid(), signal.SIGSTOP)
+        for call in (
+            self.hypervisor.pause(VM),
+            self.hypervisor.takeSnapshot(VM, "s", ""),
+            self.hypervisor.saveState(VM),
+        ):
+            await self.fails(HypervisorFailed, call, "did not answer")
+        await self.hypervisor.powerOff(VM)
+        self.assertIs(await self.state(), S.POWERED_OFF)
+        await self.hypervisor.start(VM)
+        await self.assertRuns()
 
     async def test_while_it_starts(self) -> None:
         """A QEMU that refuses its command line leaves its words and no process."""
