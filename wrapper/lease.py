@@ -22,6 +22,7 @@ class Lease:
         self._holder = holder
         self._clock = clock
         self._keeper = Remote(ring)
+        self._opening: Future[Any] | None = None
         self._renewal: Future[Any] | None = None
         self._renewed = ""
         self._due = 0.0
@@ -35,6 +36,7 @@ class Lease:
 
     def open(self, remote: Remote) -> Steps[None]:
         """Open it where there is none, or where the daemon has let it run out."""
+        self._take_up()
         if self.id:
             try:
                 yield remote.call("renewLease", self.id)
@@ -42,7 +44,15 @@ class Lease:
             except Refused as refusal:
                 if refusal.code != Code.UNKNOWN_LEASE:
                     raise
-        self.id = yield remote.call("openLease", self._holder, SECONDS)
+        self._opening = remote.call("openLease", self._holder, SECONDS)
+        yield self._opening
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """What was opened is ours, also when whoever asked for it was made to stop before the answer came."""
+        opening, self._opening = self._opening, None
+        if opening and opening.done() and not opening.exception():
+            self.id = opening.result()
 
     def keep(self) -> None:
         """Renew it when that is due. Once it turns out to have run out, ``id`` is empty."""

@@ -1,6 +1,6 @@
-"""Once a second: hear the client, move the task along, say how it is doing.
+"""Once a second, and whenever something happens: hear the client, move the task along; once a second say how it does.
 
-The loop knows no job and no file. Between two seconds it sleeps until something happens.
+The loop knows no job and no file. It sleeps until something happens.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ class Loop:
     def _see_through(self, work: Work, every_second: Callable[[], None], obey: Callable[[Wishes], None]) -> Ending:
         due = self._clock()
         while work.ending is None:
+            obey(self._runtime.poll())  # before each step: it may be the bell of one who wants it to go that rang
             now = self._clock()
             if now >= due:
                 due = max(due + POLL_PERIOD, now)
-                obey(self._runtime.poll())
                 every_second()
             work.step()
             if work.ending is None:

@@ -107,3 +107,12 @@ def test_abort_at_any_moment_leaves_nothing(slot: Slot, daemon: ScriptedDaemon, 
     rig.run()
     assert (daemon.vms, daemon.commands, daemon.leases) == ({}, {}, {})
     assert [path.name for path in slot.path.glob("wrapper_vm*")] == []
+
+
+def test_no_phase_begins_after_an_abort(slot: Slot, daemon: ScriptedDaemon, rig: Rig) -> None:
+    """The answer to the call that was under way is the last that is waited for, not the second."""
+    slot.job(task())
+    daemon.before = lambda called, *_: rig.client.wish(stop=Stop.ABORT) if called == "createVM" else None
+    rig.run()
+    assert "start" not in daemon.methods()
+    assert rig.phases()[-2:] == ["create", "cleanUp"]
