@@ -1,12 +1,17 @@
 """The command line of the guest agent. The only place that imports the reactor."""
 
-from __future__ import annotations
-
 import sys
 
 
 def main() -> None:
     """Run the agent until SIGTERM; exit code 0. What keeps it from starting is one sentence, and exit code 1."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # before the reactor runs; from then on it ends as for SIGTERM
+        sys.exit(130)
+
+
+def _run() -> None:
     if sys.argv[1:] == ["--install"]:
         from vmcontroller_guest import install  # noqa: PLC0415
 

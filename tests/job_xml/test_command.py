@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from job_xml.__main__ import main
+from job_xml.command import main
 from tests.job_xml.reading import in_job, in_task, in_vm, written
 
 CLEAN = in_task("<application>a</application>")

@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from job_xml import reference, schema
-from job_xml.__main__ import main
+from job_xml.command import main
 from job_xml.elements import GROUPS, JOB, TASK
 from job_xml.model import Task, VirtualMachine
 from tests.job_xml.reading import in_job, in_task, in_vm
