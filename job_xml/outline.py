@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -129,7 +130,7 @@ class _Reader:
         if token.kind is not Kind.TAG:
             return f"the file starts with {shown(text(token.text))}, not with <job_desc>", first
         if token.name.startswith("!"):
-            return f"<{token.name[:60]}> declares a document type, which may declare entities", "take it away"
+            return f"{_titled(token)} declares a document type, which may declare entities", "take it away"
         if token.name.strip("/") == "job_desc":
             return "<job_desc> is empty or has an attribute with a slash in it", "write it without, and tasks in it"
         return f"the first element is <{shown(token.name)[1:-1]}>, not <job_desc>", first
@@ -222,7 +223,7 @@ class _Reader:
 
     def _no_element(self, token: Token, known: Iterable[str], into: Block | Outline) -> None:
         name = token.name.rstrip("/")
-        what = f"<{shown(token.name)[1:-1]}> is no element of <{into.name}>, and is ignored"
+        what = f"{_titled(token)} is no element of <{into.name}>, and is ignored"
         meant = "" if self._problems.full or name in _INSTEAD else _nearest(name, known)
         if meant:
             into.misspelt.setdefault(meant, token)
@@ -272,6 +273,12 @@ class _Reader:
         else:
             what = f"<{name}> comes again, and the one of line {earlier.line} does not count"
             self._problems.error(entry.line, what, "write it once")
+
+
+def _titled(token: Token) -> str:
+    """A tag as it is told; of a declaration the first word, as the scanner takes what follows for attributes."""
+    word = re.match("![A-Za-z]*", token.name)
+    return f"<{word[0]} …>" if word else f"<{shown(token.name)[1:-1]}>"
 
 
 def did_you_mean(name: str) -> str:

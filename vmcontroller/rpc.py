@@ -125,6 +125,13 @@ def _read(document: bytes) -> tuple[tuple[Any, ...], str | None]:
 # -- requests
 
 
+#: Written before the request has been read, so by hand; the body ends with the connection.
+_TOO_LARGE = (
+    b"HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+    b"a call has at most %d octets; the setting xmlrpc.max_body allows more\n"
+)
+
+
 class _BoundedRequest(Request):
     """Refuses a body larger than the site's ``max_body`` before it is stored; what a stranger sends is never stored."""
 
@@ -157,8 +164,7 @@ class _BoundedRequest(Request):
     def _refuse(self) -> None:
         if not self._is_refused:
             self._is_refused = True
-            head = b"HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-            self.channel.transport.write(head)
+            self.channel.transport.write(_TOO_LARGE % (self.channel.site.max_body,))
             self.channel.transport.loseConnection()
 
 
@@ -169,7 +175,7 @@ class RpcSite(Site):
     noisy = False
 
     def __init__(self, dispatch: Dispatch, secret: str, max_body: int, reactor: Any) -> None:
-        root = Resource()
+        root = Elsewhere()
         root.putChild(b"RPC2", RpcResource(dispatch))
         super().__init__(root, reactor=reactor)
         self.max_body = max_body
@@ -192,6 +198,17 @@ class RpcSite(Site):
         """No access log: every call of a busy wrapper would be a line."""
 
 
+class Elsewhere(Resource):
+    """Where nothing is."""
+
+    def getChild(self, path: bytes, request: Any) -> Resource:
+        return self
+
+    def render(self, request: Any) -> bytes:
+        """Whatever the method of HTTP."""
+        return _refuse(request, http.NOT_FOUND, "there is nothing here; calls go to /RPC2")
+
+
 class RpcResource(Resource):
     """POST one call, get one response, unless the request has a ``refusal``."""
 
@@ -200,6 +217,9 @@ class RpcResource(Resource):
     def __init__(self, dispatch: Dispatch) -> None:
         super().__init__()
         self._dispatch = dispatch
+
+    def getChild(self, path: bytes, request: Any) -> Resource:
+        return Elsewhere()
 
     def render(self, request: Any) -> bytes | int:
         """Whatever the method of HTTP."""

@@ -82,7 +82,8 @@ def _directory(path: str, served: Path) -> str:
 def _file(cmd: str, directory: str, served: Path, search: str) -> str:
     if "/" not in cmd:
         return _in_path(cmd, directory, search)
-    places = [os.path.join(directory, cmd), os.path.join(served, cmd)]
+    beside = cmd.removeprefix("./")
+    places = [os.path.join(directory, beside), os.path.join(served, beside)]
     return next((place for place in places if os.path.exists(place)), places[0])
 
 

@@ -75,6 +75,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         (b"\x7fELF" + bytes(range(256)), 1, "NUL"),
         (b"<!DOCTYPE job_desc [<!ENTITY a 'b'>]>\n<job_desc></job_desc>", 1, "document type"),
         (b"<?xml version='1.0'?>\n<!DOCTYPE job_desc SYSTEM 'file:///etc/passwd'><job_desc></job_desc>", 2, "type"),
+        (b'<!DOCTYPE a PUBLIC "-//W3C//DTD a 1.0//EN" "http://x/y"><job_desc></job_desc>', 1, "<!DOCTYPE …> declares"),
         (b"<?xml version='1.0'?><?xml-model href='x'?>\n<job_desc></job_desc>", 1, "the first element is <?xml-model>"),
     ],
 )

@@ -78,13 +78,15 @@ class RpcTests(TestCase):
         self.addCleanup(port.stopListening)
         self.port = port.getHost().port
 
-    def ask(self, body: bytes, headers: dict[str, str] = GOOD, method: str = "POST") -> Deferred[tuple[int, bytes]]:
+    def ask(
+        self, body: bytes, headers: dict[str, str] = GOOD, method: str = "POST", path: str = "/RPC2"
+    ) -> Deferred[tuple[int, bytes]]:
         """Send one request; the status and the body."""
 
         def talk() -> tuple[int, bytes]:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
             try:
-                connection.request(method, "/RPC2", body, headers)
+                connection.request(method, path, body, headers)
                 response = connection.getresponse()
                 return response.status, response.read()
             finally:
@@ -181,10 +183,17 @@ class RpcTests(TestCase):
             self.assertEqual((await self.ask(body, headers))[0], status, headers)
         self.assertEqual((await self.ask(b"", GOOD, "GET"))[0], 405)
 
+    async def test_another_path(self) -> None:
+        """A sentence says which one it is."""
+        for path in ("/", "/RPC2/x", "/index.html"):
+            status, why = await self.ask(b"", GOOD, path=path)
+            self.assertEqual((status, why), (404, b"there is nothing here; calls go to /RPC2\n"))
+
     async def test_too_large(self) -> None:
         """Refused by its announced length, before it is read; others go on."""
-        status, _ = await self.ask(b"x" * 100_001)
+        status, why = await self.ask(b"x" * 100_001)
         self.assertEqual(status, 413)
+        self.assertEqual(why, b"a call has at most 100000 octets; the setting xmlrpc.max_body allows more\n")
         self.assertEqual(await self.call("echo", 1), 1)
 
     async def test_too_large_in_chunks(self) -> None:

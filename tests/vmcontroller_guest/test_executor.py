@@ -186,7 +186,7 @@ class Refused(ExecutorTestCase):
     def test_what_does_not_exist(self) -> None:
         self.assertIn("no-such-program is not found in the guest's PATH", self.refusal("no-such-program"))
         self.assertIn("/no/such does not exist in the guest", self.refusal("/no/such"))
-        self.assertIn("does not exist in the guest", self.refusal("./nothing"))
+        self.assertIn(f"{self.served}/nothing does not exist in the guest", self.refusal("./nothing"))
 
     def test_a_hint_at_the_working_directory(self) -> None:
         self.program("tool", "#!/bin/sh\n")

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,8 +83,10 @@ def _findings(session: Session) -> Iterator[Finding]:
     except VMControllerError as error:
         yield Finding("fail", str(error), "name a directory of yours with --state-dir")
         return
-    yield state_directory(home)
-    yield disk(shutil.disk_usage(_existing(home)).free, home)
+    place = state_directory(home)
+    yield place
+    if place.level != "fail":
+        yield disk(shutil.disk_usage(_existing(home)).free, home)
     yield agent([sys.executable, "-m", "vmcontroller_guest", "--help"])
     yield from _daemon(session)
 
@@ -131,9 +134,10 @@ def _existing(path: Path) -> Path:
 
 
 def state_directory(home: Path) -> Finding:
-    """It can be written, and only its owner can look into it."""
-    place = _existing(home)
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+    """Directories can be made in it, and only its owner can look into it."""
+    try:
+        os.rmdir(tempfile.mkdtemp(dir=_existing(home)))
+    except OSError:
         remedy = "choose another with --state-dir, or for good with the environment variable VMCONTROLLER_STATE_DIR"
         return Finding("fail", f"the state directory {home} cannot be written", remedy)
     if os.name == "posix" and home.exists() and stat.S_IMODE(home.stat().st_mode) & 0o077:

@@ -125,6 +125,14 @@ class TestStateDirectory:
         finding = doctor.state_directory(tmp_path / "file" / "x")
         assert (finding.level, finding.remedy.startswith("choose another with --state-dir")) == ("fail", True)
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+    def test_it_cannot_be_made(self, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not even by root; of a disk that it is not on nothing is said."""
+        monkeypatch.setenv("VMCONTROLLER_STATE_DIR", "/proc/vmcontroller")
+        done = call("doctor")
+        assert "fail  the state directory /proc/vmcontroller cannot be written\n" in done.out
+        assert " are free on the disk" not in done.out
+
     @pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
     def test_it_should_be_its_owners_alone(self, tmp_path: Path) -> None:
         """The remedy can be pasted."""
