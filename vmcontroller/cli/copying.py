@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import posixpath
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
+from vmcontroller.cli.interrupts import interruptible
 from vmcontroller.cli.progress import Progress
 from vmcontroller.cli.session import Session
 from vmcontroller.cli.verbs import UsageError, Verbs
@@ -55,7 +55,7 @@ def copy(session: Session) -> None:
     """Copy each source in turn. ApiFault of the first that fails; Ctrl-C cancels the one under way."""
     *sources, destination = map(Place.of, session.arguments.places)
     _check(sources, destination)
-    with session.api() as api, _interruptible():
+    with session.api() as api, interruptible():
         into = len(sources) > 1 or _is_directory(api, destination)
         results = [_move(session, api, source, _target(source, destination, into)) for source in sources]
     session.show(results if len(results) > 1 else results[0], "")
@@ -135,17 +135,3 @@ def _line(session: Session) -> Iterator[Callable[[dict[str, Any]], None] | None]
         yield draw
     finally:
         print(file=session.err)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """To be ended is to be interrupted: the transfer is the daemon's, and would go on."""
-
-    def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

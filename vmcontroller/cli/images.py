@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vmcontroller.cli import codes
+from vmcontroller.cli.interrupts import interruptible
 from vmcontroller.cli.progress import Progress
 from vmcontroller.cli.render import duration, size, table
 from vmcontroller.cli.session import Session
@@ -55,7 +56,7 @@ def build(session: Session) -> None:
         raise UsageError("images are built on Linux; copy one here and name its path")
     arguments = session.arguments
     check_name(arguments.name)
-    with _steps(session) as tell:
+    with interruptible(), _steps(session) as tell:
         directory, sha256 = _build_apart(session, tell) if arguments.output else _build_in_store(session, tell)
     octets = sum(path.stat().st_size for path in directory.iterdir())
     told = {"name": arguments.name, "sha256": sha256, "directory": str(directory), "octets": octets}
