@@ -15,13 +15,17 @@ define CHECK_PYTHON
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install uninstall test lint bench docs clean
+.PHONY: help demo demo-vm install uninstall test test-vm test-virtualbox lint bench docs clean
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## run a physics job in a VM and show every phase; DEMO="--example python" runs the second example
 	@$(BIN)/python -m job_xml.examples.demo --cache build/pythia8mc $(DEMO)
+
+demo-vm: $(VENV)/installed ## the same job in a Debian guest under QEMU, whose image is built first; DEMO as above
+	@$(BIN)/python -m job_xml.examples.demo --cache build/pythia8mc --hypervisor qemu --images build/vm \
+		--keep build/demo-vm $(DEMO)
 
 install: ## put the commands on your PATH, into ~/.local/bin; PREFIX=/some/where puts them into its bin
 	$(CHECK_PYTHON)
@@ -39,6 +43,12 @@ uninstall: ## remove what install has made; VMs and results stay in their state 
 
 test: lint ## check and test everything; TESTS=tests/wrapper tests a part
 	$(BIN)/python -m pytest $(TESTS)
+
+test-vm: $(VENV)/installed-test ## test with real VMs: QEMU and libvirt, and a guest image that is built for it
+	$(BIN)/python -m pytest tests/vm
+
+test-virtualbox: $(VENV)/installed-test ## test with a real VirtualBox, which is put into a chroot; needs root
+	$(BIN)/python -m tests.virtualbox.chroot test
 
 lint: $(VENV)/installed-test ## check style and types
 	$(BIN)/ruff check .

@@ -53,7 +53,7 @@ setup(
     include_package_data=True,
     package_data={"vmcontroller.images.debian": ["guest/*"], "job_xml": ["schema/*.xsd", "examples/**/*"]},
     install_requires=REQUIRES,
-    extras_require={"test": TEST_REQUIRES},
+    extras_require={"test": TEST_REQUIRES, "libvirt": ["libvirt-python>=9.0"]},
     entry_points={
         "console_scripts": [
             "vmcontroller = vmcontroller.__main__:main",

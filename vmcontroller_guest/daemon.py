@@ -52,8 +52,9 @@ def _keep_memory_small() -> None:
 
 
 def _log_to(directory: Path) -> None:
-    """Write what happens to agent.log, from the beginning on."""
+    """Write what happens to agent.log, from the beginning on, and to the terminal or the machine's console."""
     file = LogFile("agent.log", str(directory), rotateLength=_LOG_SIZE, maxRotatedFiles=1)
-    observer = textFileLogObserver(cast(IO[Any], file))
-    observers = [FilteringLogObserver(observer, [LogLevelFilterPredicate(LogLevel.info)])]
+    places = [cast(IO[Any], file), *([sys.stdout] if sys.stdout.isatty() else [])]
+    enough = LogLevelFilterPredicate(LogLevel.info)
+    observers = [FilteringLogObserver(textFileLogObserver(place), [enough]) for place in places]
     globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False)

@@ -11,15 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import debian, fetch, report
+from . import console, debian, fetch, report
+from .image import NoImage, provide
 from .play import Times, play
 from .screen import Screen
 from .stage import Stage
 from .stop import Stop
 
 EXAMPLES = Path(__file__).parents[1]
+GUEST_PYTHON = "3.11"  # Debian 12's, which ``vmcontroller image build`` makes guests of
 RESULTS = ("result.json", "distribution.txt", "poses.pdbqt", "stdout.txt")
 LOGS = ("stderr.txt", "stderr_program.txt")
+FAILED = 1
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 UNREAD = 141  # and for one whose output nobody read
 
@@ -64,7 +67,7 @@ class Demo:
         """Play, and leave nothing behind; the exit code."""
         self._screen.heading("VM Controller: one job.xml, all the way into a VM and back")
         self._screen.line()
-        with Stage() as stage:
+        with Stage(self._options.hypervisor) as stage:
             code = self._perform(stage)
             self._screen.line()
         interrupted = "Interrupted. " if self._stop.asked else ""
@@ -73,15 +76,38 @@ class Demo:
 
     def _perform(self, stage: Stage) -> int:
         times = Times(self._screen.seconds())
+        try:
+            self._provide_image(stage, times)
+        except NoImage as problem:
+            self._screen.phase("image", str(problem))
+            return FAILED
         example = self._choose(stage, times)
         if self._stop.asked:
             return INTERRUPTED
         self._screen.phase("job", f"{example.what}: {os.path.relpath(example.directory)}/job.xml")
         stage.lay_out(example.directory, example.files)
-        code = play(stage, self._stop, self._screen, times, self._options.passthrough)
+        code = play(stage, self._stop, self._screen, times, self._options.passthrough, lambda: self._look(stage))
         if not self._stop.asked:
             self._tell(example, stage, code, times)
         return code
+
+    def _provide_image(self, stage: Stage, times: Times) -> None:
+        """Where the hypervisor starts machines, they need an image; it is built once."""
+        if self._options.hypervisor != "process":
+            times.begin("image", self._screen.seconds())
+            stage.share_images(provide(self._options.images, self._stop, self._screen))
+
+    def _look(self, stage: Stage) -> None:
+        """Show the VM's console, if it has one."""
+        png = console.screenshot(stage.state / "daemon.json")
+        if png is None:
+            return
+        if self._options.keep:
+            self._options.keep.mkdir(parents=True, exist_ok=True)
+            (self._options.keep / "console.png").write_bytes(png)
+        self._screen.phase("console", "what stands on the VM's screen")
+        for line in console.draw(png) if self._screen.unicode else ():
+            self._screen.said(line)
 
     def _choose(self, stage: Stage, times: Times) -> Example:
         """The example that was asked for; the one that needs only Python where its files cannot be had."""
@@ -101,7 +127,8 @@ class Demo:
             self._screen.phase("fetch", "AutoDock Vina, 2 MB of Debian's packages, once")
             return vina(debian.vina(cache, self._stop))
         self._screen.phase("fetch", "PYTHIA 8, a wheel of 30 MB, once")
-        return alice(fetch.wheel(cache, self._stop))
+        in_guest = GUEST_PYTHON if self._options.hypervisor != "process" else None
+        return alice(fetch.wheel(cache, self._stop, in_guest))
 
     def _tell(self, example: Example, stage: Stage, code: int, times: Times) -> None:
         if code:
@@ -129,6 +156,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--example", choices=("alice", "vina", "python"), default="alice", help="which example to run")
     parser.add_argument("--cache", type=Path, help="directory that keeps what was fetched for the next time")
+    parser.add_argument("--hypervisor", default="process", metavar="NAME", help="what runs the VM; process is none")
+    parser.add_argument("--images", type=Path, default=Path("build/vm"), help="directory that keeps the VM's image")
     parser.add_argument("--keep", type=Path, help="directory for the result files, which are removed otherwise")
     parser.add_argument("passthrough", nargs="*", help="after --: arguments for the program, such as --events 2000")
     return parser.parse_args(argv)

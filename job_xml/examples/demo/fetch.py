@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from .stop import Stop
@@ -22,10 +23,14 @@ class NoWheel(Exception):
     """There is none for this Python and this machine, or the index is out of reach; the text says so."""
 
 
-def wheel(cache: Path, stop: Stop) -> Path:
-    """The wheel's path, fetched now if the cache does not hold it. Raises NoWheel."""
-    directory = (cache / sys.implementation.cache_tag).absolute()
-    return held(directory) or download(directory, stop)
+def wheel(cache: Path, stop: Stop, python: str | None = None) -> Path:
+    """The wheel's path, fetched now if the cache does not hold it. Raises NoWheel.
+
+    It is for this Python, or for the version ``python`` ("3.11") where the program will run under another one.
+    """
+    tag = f"cpython-{python.replace('.', '')}" if python else sys.implementation.cache_tag
+    directory = (cache / tag).absolute()
+    return held(directory) or download(directory, stop, ["--python-version", python] if python else [])
 
 
 def held(directory: Path) -> Path | None:
@@ -33,11 +38,11 @@ def held(directory: Path) -> Path | None:
     return max(directory.glob(f"{DISTRIBUTION}-*.whl"), key=lambda path: path.stat().st_mtime, default=None)
 
 
-def download(directory: Path, stop: Stop) -> Path:
+def download(directory: Path, stop: Stop, options: Sequence[str] = ()) -> Path:
     """Let pip choose and fetch a wheel; it appears in the cache when it is whole."""
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory) as fresh:
-        command = [sys.executable, "-m", "pip", *DOWNLOAD, "--dest", fresh, DISTRIBUTION]
+        command = [sys.executable, "-m", "pip", *DOWNLOAD, *options, "--dest", fresh, DISTRIBUTION]
         environment = os.environ | {"TMPDIR": fresh, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         with stop.running(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as pip:
             complaint = pip.stderr.read() if pip.stderr else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +50,22 @@ class Times:
         self._phase, self._since = phase, now
 
 
-def play(stage: Stage, stop: Stop, screen: Screen, times: Times, passthrough: Sequence[str]) -> int:
-    """Run the job in the stage's slot to its end; the wrapper's exit code."""
+def play(
+    stage: Stage, stop: Stop, screen: Screen, times: Times, passthrough: Sequence[str], look: Callable[[], None]
+) -> int:
+    """Run the job in the stage's slot to its end; the wrapper's exit code. ``look`` is called while the job runs."""
     tail = Tail(stage.slot / OUTPUT)
     times.begin("wrapper", screen.seconds())
     with stage.log.open("wb") as log:
         how = {"cwd": stage.slot, "env": stage.environment(), "stdout": subprocess.PIPE, "stderr": log}
         with stop.running(stage.command(passthrough), REMOVE, **how) as wrapper:
+            before = ""
             for line in wrapper.stdout or ():
-                show(json.loads(line), screen, times, tail)
+                event = json.loads(line)
+                show(event, screen, times, tail)
+                if (before, event["phase"]) == ("run", "progress"):
+                    look()
+                before = event["phase"]
     times.begin("", screen.seconds())
     screen.progress(None)
     return wrapper.returncode

@@ -16,9 +16,10 @@ from .clearing import end_all
 
 
 class Stage:
-    """The directories of one run."""
+    """The directories of one run, and the hypervisor that plays in them."""
 
-    def __init__(self) -> None:
+    def __init__(self, hypervisor: str = "process") -> None:
+        self._hypervisor = hypervisor
         self._root = Path(tempfile.mkdtemp(prefix="vmcontroller-demo-"))
         self.slot = self._root / "slot"
         self.state = self._root / "state"
@@ -33,6 +34,10 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         end_all(self._root, self.state)
         shutil.rmtree(self._root)
+
+    def share_images(self, images: Path) -> None:
+        """Let the daemon use the image store of another state directory."""
+        (self.state / "images").symlink_to(images)
 
     def lay_out(self, example: Path, files: dict[str, Path]) -> None:
         """Fill the slot as a BOINC client does: the example's files, and `files` under the names that the job knows."""
@@ -49,4 +54,4 @@ class Stage:
         """The wrapper's, and so the daemon's and its VMs': our Python first, our directory for temporary files."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith("VMCONTROLLER_")}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        return ours | {"PATH": path, "TMPDIR": str(self.temporary), "VMCONTROLLER_HYPERVISOR": "process"}
+        return ours | {"PATH": path, "TMPDIR": str(self.temporary), "VMCONTROLLER_HYPERVISOR": self._hypervisor}

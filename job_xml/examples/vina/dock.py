@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -28,11 +28,12 @@ STARS = 51  # in the progress bar that Vina draws, and nowhere else in what it p
 def main() -> int:
     """Dock, and write what came of it; Vina's exit code."""
     options = parse()
-    with tarfile.open(options.archive) as archive:
-        archive.extractall(filter="data")
+    shutil.unpack_archive(options.archive)
     with subprocess.Popen(command(options), env=environment(), stdout=subprocess.PIPE, bufsize=0) as vina:
         assert vina.stdout
         said = b"".join(watched(vina.stdout))
+    if vina.returncode < 0:
+        sys.exit(f"signal {-vina.returncode} ended vina; if that is 9, the VM may be short of memory")
     if vina.returncode == 0:
         Path("result.json").write_text(json.dumps({"affinities": affinities(said.decode()), "unit": "kcal/mol"}))
     return vina.returncode

@@ -25,12 +25,13 @@ AT_BOOT = (
 )
 #: Later, or when a program asks for it.
 LATER = (
-    *("button", "evdev", "virtio_balloon", "virtio_console", "qemu_fw_cfg"),
+    *("button", "evdev", "virtio_balloon", "virtio_console", "qemu_fw_cfg", "bochs"),
     *("loop", "fuse", "overlay", "squashfs", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1"),
 )
-#: Where such modules lie; those of graphics, sound and radio are most of the package, and not even looked at.
+#: Where such modules lie; those of sound and radio, and most of graphics, are not even looked at.
 _DRIVERS = (
     *("acpi", "ata", "block", "cdrom", "char", "firmware", "input", "message", "nvme", "scsi", "virtio", "xen"),
+    *("gpu/drm/drm", "gpu/drm/tiny", "gpu/drm/ttm", "i2c"),
     *("net/ethernet", "net/mii", "net/net", "net/virtio", "net/vmxnet3", "net/xen-netfront"),
 )
 _PLACES = ("fs", "lib", "block", "crypto", "arch", "net/core", *(f"drivers/{name}" for name in _DRIVERS))
