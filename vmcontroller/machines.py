@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import providedBy
 from zope.interface.interface import InterfaceClass
 
@@ -19,7 +21,9 @@ from vmcontroller.controller import Controller
 from vmcontroller.errors import (
     BadRequest,
     BadState,
+    DiskFull,
     GuestSilent,
+    HypervisorFailed,
     NobodyMatches,
     UnknownHypervisor,
     UnknownSnapshot,
@@ -35,6 +39,8 @@ from vmcontroller.wishes import PATTERN_SIGNS, spec_of
 
 #: States of a VM in which nothing runs: it has no guest, however short a time ago one was heard.
 OFF = frozenset({MachineState.POWERED_OFF, MachineState.SAVED, MachineState.ABORTED})
+#: States of a VM in which its programs are there, and can be saved.
+ON = frozenset({MachineState.RUNNING, MachineState.PAUSED})
 #: States of a VM whose guest is silent and yet will take a command: it goes on where it was.
 SLEEPING = frozenset({MachineState.PAUSED, MachineState.SAVED, MachineState.SAVING, MachineState.RESTORING})
 
@@ -226,6 +232,22 @@ class Machines:
         self._dialer.drop(machine.id)
         self._controller.stopped(machine.id)
 
+    async def put_away(self) -> None:
+        """Save all that run. HypervisorFailed or DiskFull names each that cannot be; the others are saved then.
+
+        Those whose hypervisor cannot save at all are left to ``close``.
+        """
+        running = [machine for machine in await self.all() if machine.state in ON]
+        saving = [Deferred.fromCoroutine(self.stop(machine.id, "saveState")) for machine in running]
+        results: list[tuple[bool, Any]] = await DeferredList(saving, consumeErrors=True)
+        failed = {
+            machine.name: failure
+            for machine, (_, failure) in zip(running, results, strict=True)
+            if failure and not failure.check(BadState, UnknownVM, UnsupportedByHypervisor)
+        }
+        if failed:
+            raise _unsaved(failed)
+
     async def plain(self, vm: str, verb: str, *arguments: Any) -> Any:
         """Any other verb of the hypervisor."""
         machine = await self.find(vm)
@@ -256,7 +278,7 @@ class Machines:
         held = self._controller.holding(machine.id)
         await self.hypervisor.takeSnapshot(machine.id, name, description)
         self._ledger.hold(machine.id, name, held)
-        if machine.state in (MachineState.RUNNING, MachineState.PAUSED):
+        if machine.state in ON:
             self._controller.ask_who(machine.id)
 
     async def restore_snapshot(self, vm: str, name: str) -> None:
@@ -299,3 +321,10 @@ def _why_silent(machine: Machine) -> str:
     if machine.state is MachineState.RUNNING:
         return f"the agent in {machine.name} has not said HELLO yet; waitForVM({machine.name!r}, 60) waits for it"
     return f"{machine.name} is {machine.state.value}; start({machine.name!r}) runs it"
+
+
+def _unsaved(failed: Mapping[str, Failure]) -> DiskFull | HypervisorFailed:
+    kind = DiskFull if all(failure.check(DiskFull) for failure in failed.values()) else HypervisorFailed
+    reasons = "; ".join(f"{name}: {failure.getErrorMessage()}" for name, failure in failed.items())
+    way_out = "mend that and stop it again, or stop it without saving (saveVMs false, --leave-vms)"
+    return kind(f"the daemon goes on, as it could not save {reasons}; {way_out}")

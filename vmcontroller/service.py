@@ -29,8 +29,7 @@ from vmcontroller.expiry import Expiry
 from vmcontroller.hypervisors.loader import Factory
 from vmcontroller.leases import Leases
 from vmcontroller.ledger import Ledger
-from vmcontroller.machine import MachineState
-from vmcontroller.machines import Machines
+from vmcontroller.machines import ON, Machines
 from vmcontroller.messaging import Messenger
 from vmcontroller.outputs import Outputs
 from vmcontroller.post import Post
@@ -124,7 +123,7 @@ class Daemon:
 
     async def _save(self, vm: str) -> None:
         machine = await self._machines.find(vm)
-        if machine.state in (MachineState.RUNNING, MachineState.PAUSED):
+        if machine.state in ON:
             await self._machines.stop(vm, "saveState")
 
     def _last_lease_gone(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.loopback.house import DEADLINE, House, house
+from tests.loopback.operator import Operator
 from vmcontroller import client
 from vmcontroller.client import ApiFault
 from vmcontroller.errors import DiskFull, StateDirectoryUnusable, VMControllerError
@@ -205,6 +206,21 @@ def test_disk_is_full(small_disk: Path) -> None:
         assert home.call("getInfo")["vms"] == 1
         ballast.unlink()
         assert len(home.result(cmd_id)["out"]) == 900_000
+
+
+def test_stop_on_a_full_disk(small_disk: Path) -> None:
+    """A VM that cannot be saved is named, and the daemon goes on; when there is room it stops."""
+    state = small_disk / "state"
+    with house(state, "--set", "min_free_disk=0") as home:
+        home.vm("alpha")
+        ballast = fill(small_disk, 0)
+        refused = Operator(state).here("stop-daemon")
+        assert (refused.code, refused.out) == (1, b"")
+        assert refused.err.startswith("vmcontroller: the daemon goes on, as it could not save alpha: ")
+        assert home.call("getInfo")["vms"] == 1
+        ballast.unlink()
+        assert Operator(state).here("stop-daemon").code == 0
+        home.restart()
 
 
 def test_quiet_life(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from vmcontroller.api.machines import MachineMethods
 from vmcontroller.errors import (
     BadRequest,
     BadState,
+    DiskFull,
     GuestSilent,
     HypervisorFailed,
     NobodyMatches,
@@ -228,6 +229,38 @@ class TestCreate:
         with pytest.raises(UnknownVM):
             result(methods.leaseVM(lease, "b"))
         leases.stop()
+
+    def test_stopped_only_when_all_are_saved(self, house: House) -> None:
+        """Who cannot be saved is named with the reason, and everything goes on; whose hypervisor never can, is not."""
+        stopped: list[bool] = []
+        nobody: Any = None
+        methods = DaemonMethods(house.machines, house.controller, house.ledger, nobody, {}, nobody, stopped.append)
+        vms = [house.bring_up(name) for name in "abc"]
+        house.hypervisor.vms[vms[2]] = replace(house.hypervisor.vms[vms[2]], state=MachineState.SAVED)
+        for error, kind in (
+            (DiskFull("no room"), DiskFull),
+            (HypervisorFailed("it hangs"), HypervisorFailed),
+            (OSError("gone"), HypervisorFailed),
+        ):
+            house.hypervisor.trouble["saveState"] = error
+            with pytest.raises(kind, match=f"the daemon goes on, as it could not save a: {error}; b: {error}; mend"):
+                result(methods.stopDaemon())
+            assert (stopped, house.dialled) == ([], set(vms))
+        house.hypervisor.trouble["saveState"] = Unsupported("it cannot")
+        assert result(methods.stopDaemon()) is True
+        del house.hypervisor.trouble["saveState"]
+        assert result(methods.stopDaemon()) is True
+        assert house.hypervisor.vms[vms[0]].state is MachineState.SAVED
+        assert stopped == [True, True]
+
+    def test_stopped_without_saving(self, house: House) -> None:
+        """The VMs run on."""
+        stopped: list[bool] = []
+        nobody: Any = None
+        methods = DaemonMethods(house.machines, house.controller, house.ledger, nobody, {}, nobody, stopped.append)
+        vm = house.bring_up("a")
+        assert result(methods.stopDaemon(False)) is True
+        assert (stopped, house.hypervisor.vms[vm].state) == ([False], MachineState.RUNNING)
 
 
 class TestLife:

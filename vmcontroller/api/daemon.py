@@ -82,7 +82,13 @@ class DaemonMethods:
         """
         return [asdict(access.of_guest(self._facts["id"], guest)) for guest in self._ledger.guests()]
 
-    def stopDaemon(self, saveVMs: bool = True) -> bool:
-        """Stop the daemon. VMs that run are saved, or, with ``saveVMs`` false, left running for the next one."""
+    async def stopDaemon(self, saveVMs: bool = True) -> bool:
+        """Stop the daemon. VMs that run are saved, or, with ``saveVMs`` false, left running for the next one.
+
+        Where one cannot be saved the daemon goes on, and fault 501, or 904 for a full disk, names each and says why;
+        the others are saved by then. VMs whose hypervisor cannot save are switched off.
+        """
+        if saveVMs:
+            await self._machines.put_away()
         self._stop(saveVMs)
         return True
