@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -89,7 +90,8 @@ def follow(command: Sequence[str | Path], hear: Callable[[str], None]) -> None:
                 lines.append(line)
                 hear(line.rstrip())
         except BaseException:
-            process.terminate()
+            process.send_signal(signal.SIGINT)
+            process.stdout.read()  # it clears up, and must be heard out to do so
             raise
     if process.returncode != 0:
         raise failed(command, "".join(_telling(lines)))
