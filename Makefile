@@ -73,7 +73,7 @@ $(VENV)/installed: $(VENV)/made setup.py
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@# libvirt's binding has to be compiled: only where that can be done.
-	@! pkg-config --exists libvirt 2> /dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check '.[libvirt]' || true
+	@! pkg-config --exists libvirt 2> /dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[libvirt]' || true
 	@touch $@
 
 $(VENV)/made:
