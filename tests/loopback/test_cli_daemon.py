@@ -114,3 +114,14 @@ class TestDaemon:
             assert back.stdout.readline() == b"done\n"
             assert back.wait(timeout=PATIENCE) == 6
         assert own("rm", "v").code == 0
+
+    def test_a_vm_outlives_its_daemon(self, own: Operator) -> None:
+        """The verb that starts the next one waits until the VM's agent has found it."""
+        assert own("create", "v").code == 0
+        assert own("start", "v").code == 0
+        os.kill(own.pid(), signal.SIGKILL)
+        await_(lambda: client.find(own.home) is None)
+        done = own("run", "v", "--", "echo", "still here")
+        assert (done.code, done.out) == (0, b"still here\n")
+        assert done.err.startswith("vmcontroller: started a daemon for ")
+        assert own("rm", "v").code == 0
