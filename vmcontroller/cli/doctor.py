@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from vmcontroller.cli.verbs import Verbs
 from vmcontroller.client import Client
 from vmcontroller.config import Config
 from vmcontroller.errors import NotRunning, VMControllerError
+from vmcontroller.interfaces import Suitability
 
 OLDEST_PYTHON = (3, 11)
 #: Module and distribution; what is imported only by some plugins is not among them.
@@ -39,7 +40,7 @@ AGENT_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Finding:
-    """``level`` is ok, warn or fail; ``remedy`` is "" when nothing need be done."""
+    """``level`` is ok, note (it need not be there), warn or fail; ``remedy`` is "" when nothing need be done."""
 
     level: str
     what: str
@@ -74,10 +75,6 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield python(sys.version_info[:3])
     missing = packages(_is_importable)
     yield missing
-    if missing.level == "ok":
-        from vmcontroller.hypervisors import loader  # noqa: PLC0415 — it needs the packages that may be missing
-
-        yield from plugins(loader.names(), loader.load)
     try:
         home = session.state_dir
     except VMControllerError as error:
@@ -87,6 +84,10 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield place
     if place.level != "fail":
         yield disk(shutil.disk_usage(_existing(home)).free, home)
+    if missing.level == "ok":
+        from vmcontroller.hypervisors.examine import examine  # noqa: PLC0415 — it needs the packages that may be missing
+
+        yield from hypervisors({one.name: one.suitability for one in examine(home)})
     yield agent([sys.executable, "-m", "vmcontroller_guest", "--help"])
     yield from _daemon(session)
 
@@ -109,17 +110,12 @@ def packages(is_importable: Callable[[str], bool]) -> Finding:
     return Finding("fail", f"Python packages are missing: {', '.join(missing)}", remedy)
 
 
-def plugins(known: Sequence[str], load: Callable[[str], object]) -> Iterator[Finding]:
-    """At least one hypervisor can be used; those that cannot be say what they need."""
-    unusable = []
-    for name in known:
-        try:
-            load(name)
-            yield Finding("ok", f"the hypervisor {name!r} can be used")
-        except VMControllerError as error:
-            unusable.append(str(error))
-    level = "warn" if len(unusable) < len(known) else "fail"
-    yield from (Finding(level, why) for why in unusable)
+def hypervisors(found: Mapping[str, Suitability]) -> Iterator[Finding]:
+    """At least one can be used; each says how well, or what it needs."""
+    others = "note" if any(suitability.works for suitability in found.values()) else "fail"
+    for name, suitability in found.items():
+        verdict = "can be used" if suitability.works else "cannot be used"
+        yield Finding("ok" if suitability.works else others, f"the hypervisor {name!r} {verdict}: {suitability.reason}")
 
 
 def _is_importable(module: str) -> bool:
