@@ -205,6 +205,7 @@ class Machines:
         """Remove a VM and all that belongs to it."""
         machine = await self.find(vm)
         await self.hypervisor.removeVM(machine.id)
+        self._turns.over(machine.id)
         self._dialer.drop(machine.id)
         self._dismiss(machine.id)
         self._controller.removed(machine.id)
@@ -229,6 +230,7 @@ class Machines:
         """``powerOff``, ``saveState`` or ``discardState``: its guest is nobody until it starts again."""
         machine = await self.find(vm)
         await getattr(self.hypervisor, verb)(machine.id)
+        self._turns.over(machine.id)
         self._dialer.drop(machine.id)
         self._controller.stopped(machine.id)
 

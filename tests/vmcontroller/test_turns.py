@@ -54,6 +54,21 @@ class TurnsTests(SynchronousTestCase):
         machines.agent_comes["a"].callback(False)
         self.assertEqual(machines.begun, ["a", "b"])
 
+    def test_a_machine_that_ends_while_it_boots(self) -> None:
+        """Removed, or powered off: nobody waits for its agent any more. Afterwards it may boot again."""
+        machines = Booting(1)
+        machines.boot("a")
+        machines.start_ends["a"].callback(None)
+        machines.boot("b")
+        machines.turns.over("a")
+        machines.turns.over("a")
+        self.assertEqual(machines.begun, ["a", "b"])
+        machines.start_ends["b"].callback(None)
+        machines.agent_comes["b"].callback(True)
+        machines.turns.over("b")
+        machines.boot("a")
+        self.assertEqual(machines.begun, ["a", "b", "a"])
+
     def test_a_start_that_fails(self) -> None:
         """The next one's turn comes at once."""
         machines = Booting(1)
