@@ -80,6 +80,12 @@ class TestVirtualBox(RealVirtualBox, HypervisorContract, TestCase):
         await super().knock(vm, hypervisor)
         self.running_guest(vm).knock()
 
+    async def running(self, number: int = 1) -> str:
+        """A machine whose guest runs: a BIOS that is saved while it looks for disks waits for them ever after."""
+        vm = await super().running(number)
+        self.running_guest(vm).knock()
+        return vm
+
     def running_guest(self, vm: str) -> Guest:
         guest = self.guest(vm)
         assert guest is not None, f"no process runs {vm}"

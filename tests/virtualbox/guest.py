@@ -40,12 +40,8 @@ class Guest:
         self._pid = pid
         self._title = title
 
-    def knock(self, patience: float = 150.0) -> None:
-        """Wait until the guest runs and answers now, not only before.
-
-        A boot takes 4 s. One that is saved early in it may crawl for a minute afterwards: the interpreter is slow
-        while an interrupt waits for a BIOS that takes none.
-        """
+    def knock(self, patience: float = 60.0) -> None:
+        """Wait until the guest runs and answers now, not only before."""
         end = time.monotonic() + patience
         while (place := self._find()) is None:
             assert time.monotonic() < end, "the guest does not boot"
