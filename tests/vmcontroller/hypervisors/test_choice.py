@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
+from tests.folders import folder
 from tests.vmcontroller.doubles import result
 from tests.vmcontroller.memory_hypervisor import MemoryHypervisor
 from vmcontroller.errors import HypervisorMissing, UnknownHypervisor
@@ -184,7 +185,7 @@ class TestSurvey(TestCase):
 
     async def test_looking_leaves_nothing(self) -> None:
         """Each is asked, says why in a sentence, and leaves no trace."""
-        folder = Path(self.mktemp())
+        folder = folder(self)
         folder.mkdir()
         found = await choice.survey(reactor, folder)
         self.assertEqual(sorted(one.name for one in found), loader.names())

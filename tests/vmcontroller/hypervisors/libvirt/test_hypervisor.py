@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.contracts import boot_sector
+from tests.folders import folder
 from vmcontroller.errors import HypervisorMissing, NetworkRefused, UnknownVM
 from vmcontroller.hypervisors import load
 from vmcontroller.hypervisors.libvirt.definition import uuid_of
@@ -142,7 +143,7 @@ class TestAbsent(TestCase):
     async def test_connect(self) -> None:
         """connect() says what to do, and probe() says the same."""
         nowhere = "qemu+unix:///system?socket=/nowhere/libvirt-sock"
-        hypervisor = LibvirtHypervisor(reactor, Path(self.mktemp()), "owner", nowhere)
+        hypervisor = LibvirtHypervisor(reactor, folder(self), "owner", nowhere)
         with pytest.raises(HypervisorMissing, match="libvirtd"):
             await hypervisor.connect()
         answer = await hypervisor.probe()
@@ -150,4 +151,4 @@ class TestAbsent(TestCase):
 
     async def test_loaded_by_name(self) -> None:
         """The plugin has the shape that it claims."""
-        self.assertEqual(load("libvirt")(reactor, Path(self.mktemp()), "owner").name, "libvirt")
+        self.assertEqual(load("libvirt")(reactor, folder(self), "owner").name, "libvirt")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from tests.folders import folder
 from vmcontroller.errors import HypervisorMissing
 from vmcontroller.hypervisors.common import proc
 from vmcontroller.hypervisors.qemu import acceleration, create
@@ -19,7 +18,7 @@ class TestProbe(TestCase):
     """``found`` is the QEMU that there is, or what is said without one; ``verdict`` what KVM is good for."""
 
     def setUp(self) -> None:
-        self.folder = Path(self.mktemp())
+        self.folder = folder(self)
         self.folder.mkdir()
         self.hypervisor = create(reactor, self.folder, "owner")
         self.found: Emulator | Exception = Emulator("qemu", "9.1.0", "pc-q35-9.1", sandbox=True)

@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.contracts import boot_sector, stand_in_vmrun
+from tests.folders import folder
 from vmcontroller.errors import HypervisorMissing, NetworkRefused
 from vmcontroller.hypervisors import load
 from vmcontroller.hypervisors.common import processor
@@ -119,6 +120,6 @@ class TestAbsent(TestCase):
         """What to install is the reason."""
         if shutil.which("vmrun"):
             raise SkipTest("VMware is installed here")
-        answer = await load("vmware")(reactor, Path(self.mktemp()), "owner").probe()
+        answer = await load("vmware")(reactor, folder(self), "owner").probe()
         self.assertIn("install VMware", answer.reason)
         self.assertFalse(answer.works)
