@@ -185,9 +185,9 @@ class TestSurvey(TestCase):
 
     async def test_looking_leaves_nothing(self) -> None:
         """Each is asked, says why in a sentence, and leaves no trace."""
-        folder = folder(self)
-        folder.mkdir()
-        found = await choice.survey(reactor, folder)
+        place = folder(self)
+        place.mkdir()
+        found = await choice.survey(reactor, place)
         self.assertEqual(sorted(one.name for one in found), loader.names())
         self.assertEqual([one.name for one in found if not one.suitability.reason], [])
-        self.assertEqual(list(folder.iterdir()), [])
+        self.assertEqual(list(place.iterdir()), [])
