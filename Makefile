@@ -48,7 +48,7 @@ test-vm: $(VENV)/installed-test ## test with real VMs: QEMU and libvirt, and a g
 	$(BIN)/python -m pytest tests/vm
 
 test-virtualbox: $(VENV)/installed-test ## test with a real VirtualBox, which is put into a chroot; needs root
-	$(BIN)/python -m tests.virtualbox.chroot test
+	$(BIN)/python tests/virtualbox/chroot.py test
 
 lint: $(VENV)/installed-test ## check style and types
 	$(BIN)/ruff check .
