@@ -234,11 +234,12 @@ class Controller:
     def run(self, cmd_id: str, request: Request, audience: Mapping[str, str]) -> str:
         """Write a command down and send it. ``audience`` maps the ids of the VMs it is meant for to their names.
 
-        The same id and request again give the same command; CommandConflict if the request differs.
+        The same id and request again give the same command; CommandConflict if the request differs. DiskFull.
         """
         known = self._ledger.command(cmd_id)
         if known is None:
             word = _checked_word(cmd_id, request)
+            self._outputs.demand_room()
             self._ledger.add_command(cmd_id, self._wall(), request, audience)
             self._broadcast(word, request.group, audience)
         elif known.request != request:

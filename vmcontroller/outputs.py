@@ -34,6 +34,7 @@ class Outputs:
         self._in_thread = in_thread
         self._min_free = min_free
         self._open: OrderedDict[str, int] = OrderedDict()
+        self._short: set[tuple[str, str]] = set()
 
     def _path(self, cmd_id: str, vm: str, stream: str) -> str:
         return os.path.join(self._directory, cmd_id, STDIN if stream == STDIN else f"{vm}.{stream}")
@@ -68,20 +69,40 @@ class Outputs:
             return have
         try:
             self._check_room(len(fresh))
-            file = self._file(self._path(cmd_id, vm, stream))
-            os.lseek(file, have, os.SEEK_SET)
-            written = 0
-            while written < len(fresh):
-                written += os.write(file, fresh[written:])
+            self._write(self._path(cmd_id, vm, stream), have, fresh)
         except OSError as error:
             if disk.is_full(error):
+                self._short.add((cmd_id, vm))
                 raise DiskFull(f"no room for the output of {cmd_id}; free some space, it goes on by itself") from None
             raise
+        self._short.discard((cmd_id, vm))
         return have + len(fresh)
 
+    def _write(self, path: str, offset: int, data: bytes) -> None:
+        file = self._file(path)
+        os.lseek(file, offset, os.SEEK_SET)
+        written = 0
+        while written < len(data):
+            written += os.write(file, data[written:])
+
     def _check_room(self, octets: int) -> None:
-        if self._min_free and shutil.disk_usage(self._existing()).free < self._min_free + octets:
+        if not self._has_room(octets):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _has_room(self, octets: int) -> bool:
+        return not self._min_free or shutil.disk_usage(self._existing()).free >= self._min_free + octets
+
+    def demand_room(self) -> None:
+        """DiskFull where nothing that a command prints could be stored."""
+        if not self._has_room(0):
+            raise DiskFull(
+                f"no room for the output: below {self._min_free} octets (min_free_disk) are free at {self._directory};"
+                " free some space"
+            )
+
+    def lacks_room(self, cmd_id: str, vm: str) -> bool:
+        """What the command printed last could not be stored; it is in the guest, which says it again."""
+        return (cmd_id, vm) in self._short
 
     def _existing(self) -> Path:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -113,6 +134,7 @@ class Outputs:
 
     def close_part(self, cmd_id: str, vm: str) -> None:
         """No more is written for this part."""
+        self._short.discard((cmd_id, vm))
         for stream in ("out", "err"):
             file = self._open.pop(self._path(cmd_id, vm, stream), None)
             if file is not None:
@@ -120,6 +142,7 @@ class Outputs:
 
     def remove(self, cmd_id: str) -> None:
         """Delete all that a command printed and read."""
+        self._short = {(other, vm) for other, vm in self._short if other != cmd_id}
         directory = os.path.join(self._directory, cmd_id)
         for path in [path for path in self._open if os.path.dirname(path) == directory]:
             os.close(self._open.pop(path))

@@ -15,6 +15,7 @@ from vmcontroller.wire.words import RU_FIELDS, STREAMS
 
 #: Octets of each stream that getCmdResults returns; getCmdOutput has the rest.
 MOST_OUTPUT = 16 * 1024 * 1024
+NO_ROOM = "no room for the output: free some space on the disk of the state directory, and it goes on by itself"
 
 
 class Results:
@@ -107,9 +108,14 @@ class Results:
             **{stream: self.stored(part, stream) for stream in STREAMS},
             "outcome": part.state.value if part.ended else "",
             "exitCodeOrSignal": part.result.get("exitCodeOrSignal", -1),
-            "reason": part.result.get("reason", ""),
+            "reason": self._obstacle(part) or part.result.get("reason", ""),
             "resources": dict(part.result.get("resources") or live),
         }
+
+    def _obstacle(self, part: Part) -> str:
+        """What keeps an open part from its end though its guest is there, or ""."""
+        is_short = not part.ended and self._outputs.lacks_room(part.cmd_id, part.vm)
+        return NO_ROOM if is_short else ""
 
 
 def _resources(said: Mapping[str, float]) -> dict[str, float]:

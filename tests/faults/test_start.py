@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.loopback.house import DEADLINE, House, house
-from tests.loopback.operator import Operator
+from tests.loopback.operator import Operator, shell
 from vmcontroller import client
 from vmcontroller.client import ApiFault
 from vmcontroller.errors import DiskFull, StateDirectoryUnusable, VMControllerError
@@ -162,7 +162,7 @@ def test_starts_on_a_full_disk(left: int, small_disk: Path) -> None:
 def test_starts_again_on_a_full_disk(small_disk: Path) -> None:
     """The same where a ledger was before: it is left as it was."""
     state = small_disk / "state"
-    with house(state) as home:
+    with house(state, "--set", "min_free_disk=0") as home:
         home.call("runCmd", home.vm("alpha"), "true")
     before = (state / "ledger.sqlite").read_bytes()
     fill(small_disk, 0)
@@ -206,6 +206,36 @@ def test_disk_is_full(small_disk: Path) -> None:
         assert home.call("getInfo")["vms"] == 1
         ballast.unlink()
         assert len(home.result(cmd_id)["out"]) == 900_000
+
+
+def test_no_room_for_the_output(small_disk: Path) -> None:
+    """Who waits for it is told why it does not end; when there is room it goes on."""
+    state = small_disk / "state"
+    with house(state, "--set", "min_free_disk=1000000") as home:
+        home.vm("alpha")
+        script = "echo begun; while [ ! -e go ]; do sleep 0.05; done; head -c 500000 /dev/zero; exit 3"
+        operator = Operator(state)
+        with operator.begin("run", "--timeout", "40", "alpha", *shell(script), stdin=subprocess.DEVNULL) as run:
+            assert run.stdout
+            assert run.stderr
+            assert run.stdout.readline() == b"begun\n"
+            ballast = fill(small_disk, 1_100_000)
+            home.shell("alpha", "touch go")
+            assert run.stderr.readline().startswith(b"vmcontroller: alpha: no room for the output: free some space")
+            (cmd,) = home.call("listCmds", {"finished": False})
+            assert cmd["parts"]["alpha"]["reason"].startswith("no room for the output")
+            ballast.unlink()
+            assert len(run.stdout.read()) == 500_000
+            assert run.wait(DEADLINE) == 3
+
+
+def test_no_room_for_any_output(small_disk: Path) -> None:
+    """A command is refused before anything happens."""
+    with house(small_disk / "state") as home:
+        vm = home.vm("alpha")
+        with pytest.raises(ApiFault, match="min_free_disk") as refusal:
+            home.run(vm, "true")
+        assert (refusal.value.code, home.call("listCmds")) == (DiskFull.code, [])
 
 
 def test_stop_on_a_full_disk(small_disk: Path) -> None:

@@ -189,15 +189,18 @@ class TestDisk:
 
     def test_full(self, tmp_path: Path) -> None:
         """What does not fit is not confirmed; the guest keeps it and says it again."""
-        host = Host(tmp_path, min_free=1 << 62)
+        host = Host(tmp_path)
         host.add("a")
         host.join("a")
         host.run("c", "a")
         host.said()
+        host.outputs._min_free = 1 << 62
         host.hear("a", CmdOutput("c", "out", 0, b"abc"))
+        assert host.outputs.lacks_room("c", "a")
         host.hear("a", results("c", b"abc", along=False))
         assert host.said() == []
         host.outputs._min_free = 0
         host.hear("a", CmdOutput("c", "out", 0, b"abc"))
+        assert not host.outputs.lacks_room("c", "a")
         assert host.said() == [("a", CmdAck("c", "out", 3)), ACK]
         host.close()

@@ -57,7 +57,8 @@ class CommandMethods:
         directory that files are put into), ``fileForStdin`` a file in the guest. Options: cmdId (the same id and
         arguments again give the same command), group (of a pattern, default "default"), limits (a struct of seconds,
         cpuSeconds, memoryBytes, outputBytes and orphans; see Units), replay (run again after the VM was restored to a
-        moment before the command), stdin ("stream", to be written by writeStdin, or the input itself).
+        moment before the command), stdin ("stream", to be written by writeStdin, or the input itself). Fault 904 where
+        less room than min_free_disk is left for what it prints.
         """
         unknown = set(options) - set(_OPTIONS)
         if unknown:
@@ -162,7 +163,8 @@ class CommandMethods:
     def getCmdDetails(self, cmdId: str) -> dict:
         """What was asked (cmdId, timestamp, to, cmd, args, env, path, fileForStdin, limits, group, replay), whether the
         results were read, and parts: {name: {id, alive (its agent is there now), state, out, err (octets stored),
-        outcome, exitCodeOrSignal, reason, resources (live while it runs)}}."""
+        outcome, exitCodeOrSignal, reason (of the outcome; before it, "no room for the output" while the host's disk is
+        full, and else ""), resources (live while it runs)}}."""
         return self._results.details(self._controller.command(cmdId))
 
     def listCmds(self, filter: dict = {}) -> list:
