@@ -91,6 +91,7 @@ class ProcessMachine:
 
     @verb(ON, MachineState.SAVING)
     async def saveState(self) -> None:
+        await self._note()  # A disk that is full has to be noticed while there is something to save.
         await self._cut_power(MachineState.SAVED)
 
     @verb((MachineState.SAVED,), MachineState.DISCARDING)

@@ -182,6 +182,15 @@ class TestFailures(ProcessTestCase):
         self.assertIs(await self.state(), S.RUNNING)
         self.assertFalse(any(process.stopped for process in self.tree().members()))
 
+    async def test_disk_full_at_save(self) -> None:
+        """A machine that cannot be written down as Saved runs on, with its programs."""
+        await self.running()
+        members = {process.pid for process in self.tree().members()}
+        with self.full_disk():
+            await self.fails(DiskFull, self.hypervisor.saveState("vm-1"))
+        self.assertIs(await self.state(), S.RUNNING)
+        self.assertEqual({process.pid for process in self.tree().members()}, members)
+
     async def test_disk_full_at_snapshot(self) -> None:
         """A machine whose snapshot fails runs on, and has no snapshot."""
         await self.running()
