@@ -22,6 +22,8 @@ from vmcontroller.wire.door import DaemonSide, DoorRefused
 #: Seconds for the three lines, and between two tries: the first wait and the longest.
 HANDSHAKE_TIMEOUT = 10.0
 FIRST_WAIT, LONGEST_WAIT = 0.05, 5.0
+#: Each wait to the one before: whoever takes long to boot is met soon, in proportion, after that.
+GROWTH = 1.1
 
 #: Gives the broker's side of a new connection: bytes that it writes go to the guest.
 OpenBroker = Callable[[], IProtocol]
@@ -137,7 +139,7 @@ class Line:
                 wait = FIRST_WAIT
             if not self._stopped:
                 await self._pause(wait)
-                wait = min(2 * wait, LONGEST_WAIT)
+                wait = min(GROWTH * wait, LONGEST_WAIT)
 
     async def _pause(self, seconds: float) -> None:
         self._wait = Deferred()

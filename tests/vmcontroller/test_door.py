@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.protocol import Factory, Protocol
-from twisted.trial.unittest import TestCase
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from vmcontroller import door
 from vmcontroller.door import Doors
@@ -247,3 +249,23 @@ class DoorTests(TestCase):
         self.address = first_fails
         self.doors.dial("vm")
         await heard
+
+
+class TestPatience(SynchronousTestCase):
+    """How often a guest that boots is tried."""
+
+    def test_met_soon(self) -> None:
+        """It is met at most a tenth of its boot after it is up, or 5 s, and few tries do that."""
+        clock, tries = Clock(), list[float]()
+
+        async def nowhere(vm: str) -> None:
+            tries.append(clock.seconds())
+
+        doors = Doors(clock, lambda vm: SECRET, nowhere, Protocol)
+        doors.dial("vm")
+        clock.pump([0.01] * 12000)
+        doors.drop("vm")
+        waits = [(later, later - earlier) for earlier, later in pairwise(tries)]
+        for booted, wait in waits:
+            self.assertLessEqual(wait, min(0.1 * booted + 0.1, 5.02))
+        self.assertLess(len(tries), 80)
