@@ -15,7 +15,7 @@ define CHECK_PYTHON
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-vm install uninstall test test-vm test-virtualbox lint bench docs clean
+.PHONY: help demo demo-vm install uninstall test test-vm test-virtualbox lint bench bench-vm docs clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,13 +58,16 @@ lint: $(VENV)/installed-test ## check style and types
 bench: $(VENV)/installed-test ## measure, beside other programs where they are installed
 	$(BIN)/python -m tests.bench
 
+bench-vm: $(VENV)/installed-test ## the same with real VMs in QEMU, beside ssh and qemu-guest-agent in the same guest
+	$(BIN)/python -m tests.bench.vm
+
 docs: $(VENV)/installed ## make the generated pages of docs/reference again
 	$(BIN)/python docs
 	$(BIN)/job-xml doc > docs/reference/job-xml.md
 	$(BIN)/job-xml schema > job_xml/schema/job.xsd
 
 clean: ## remove what make has made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis bench-results.json
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis bench-results.json bench-vm-results.json
 
 $(VENV)/installed: $(VENV)/made setup.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .

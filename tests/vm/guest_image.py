@@ -17,21 +17,21 @@ ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "build" / "vm-images"
 
 
-def shelf() -> Shelf:
-    """A store in which the image is named "default"; built first, if need be, which takes a minute."""
-    made, key = Shelf(PLACE), _key()
+def shelf(name: str = "default", include: tuple[str, ...] = ()) -> Shelf:
+    """A store in which the image has this name; built first, if need be, which takes a minute."""
+    made, key = Shelf(PLACE), _key(include)
     if not made.hash_of(key):
         with made.draft("build") as draft:
-            told = debian.build(debian.Order(), draft, lambda step: None)
+            told = debian.build(debian.Order(include=include), draft, lambda step: None)
             made.add_built(draft)
         made.name(key, told.sha256)
-    made.name("default", made.hash_of(key))
+    made.name(name, made.hash_of(key))
     return made
 
 
-def _key() -> str:
-    """A name that stands for the agent and for the way in which images are built."""
-    digest = hashlib.sha256()
+def _key(include: tuple[str, ...]) -> str:
+    """A name that stands for the agent, for the way in which images are built, and for what they have besides."""
+    digest = hashlib.sha256(" ".join(include).encode())
     with tempfile.TemporaryDirectory() as place:
         payload.write(Path(place) / "agent.tar")
         digest.update((Path(place) / "agent.tar").read_bytes())
