@@ -11,6 +11,7 @@ saved when nobody renewed its lease. What never stops happening is counted, and 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from job_xml import model
@@ -232,6 +233,9 @@ class VMTask:
         for name, _ in self._files_in():
             if not self._place.path(name).exists():
                 return Ending(COPY_FAILED, f"{name}, which the VM {self._vm.label} is to get, is missing")
+        app = self._task.application
+        if self._vm.copy_app and not os.access(self._place.path(app), os.X_OK):
+            return Ending(CHILD_FAILED, f"{app} is not executable; give it the mode 755 before it is copied into a VM")
         return None
 
     def _copy_in(self) -> Steps[None]:

@@ -93,6 +93,15 @@ def test_a_missing_file_is_told_before_anything_is_started(slot: Slot, daemon: S
     assert daemon.calls == []
 
 
+def test_a_program_that_may_not_be_executed_is_told_then_too(slot: Slot, daemon: ScriptedDaemon, rig: Rig) -> None:
+    """Exit code 195, as if the VM had tried."""
+    slot.job(task())
+    (slot.path / "worker").chmod(0o644)
+    ending = rig.run()
+    assert (ending.status, "worker is not executable" in ending.text) == (195, True)
+    assert daemon.calls == []
+
+
 def test_the_outputs_are_written_while_the_program_runs(slot: Slot, daemon: ScriptedDaemon, rig: Rig) -> None:
     """Each second what is new, over what an earlier job left in the file; both may share one file."""
     (slot.path / "out").write_text("old")

@@ -20,6 +20,9 @@ from vmcontroller.chirp.meter import Meter
 from vmcontroller.chirp.sentences import about
 from vmcontroller.wire.chirp import EAGER, Checksum, ChirpError, Number, parse_number, request
 
+#: Files on Windows have no such bit; there each may be a program, and its copy in the guest can be started.
+EXECUTABLE = 0o111 if os.name == "nt" else 0
+
 
 class Courier(Protocol):
     """Carries files; each may be under way still when the method returns, until the client has settled.
@@ -39,6 +42,10 @@ def courier(client: ChirpClient, landing: Landing, meter: Meter) -> Courier:
     return (Sealed if client.ours else Plain)(client, landing, meter)
 
 
+def _mode(status: os.stat_result) -> int:
+    return status.st_mode & 0o777 | EXECUTABLE
+
+
 class Sealed:
     """With the verbs deliver and fetch."""
 
@@ -51,9 +58,9 @@ class Sealed:
         with about(source), open(source, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             if status.st_size <= EAGER:
-                self._put_small(file.read(status.st_size), status.st_mode & 0o777, remote)
+                self._put_small(file.read(status.st_size), _mode(status), remote)
             else:
-                self._put_large(file, status.st_size, status.st_mode & 0o777, remote)
+                self._put_large(file, status.st_size, _mode(status), remote)
 
     def _put_small(self, octets: bytes, mode: int, remote: str) -> None:
         checksum = Checksum()
@@ -109,12 +116,12 @@ class Plain:
 
     def _put(self, file: FileIO, temporary: str) -> None:
         status, digest = os.fstat(file.fileno()), hashlib.sha1(usedforsecurity=False)
-        self._client.call("putfile", temporary, status.st_mode & 0o777, status.st_size)
+        self._client.call("putfile", temporary, _mode(status), status.st_size)
         takers = (digest.update, self._meter.taker(file.name))
         self._client.channel.send_body(status.st_size, file.readinto, *takers)
         self._client.result()
         self._compare(temporary, digest.digest())
-        self._client.call("chmod", temporary, status.st_mode & 0o777)
+        self._client.call("chmod", temporary, _mode(status))
 
     def _clean(self, temporary: str) -> None:
         try:

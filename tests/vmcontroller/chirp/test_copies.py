@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fileservers import client, guest_server
-from vmcontroller.chirp import copies
+from vmcontroller.chirp import copies, couriers
 from vmcontroller.chirp.client import ChirpClient
 from vmcontroller.chirp.meter import Meter
 from vmcontroller.errors import DiskFull, FileDenied, NoSuchFile, TransferFailed
@@ -111,6 +111,16 @@ def test_a_directory_goes_there_and_back(guest: ChirpClient, root: Path, host: P
         assert picture(host / "back") == picture(host / "tree")
         assert meter.done == meter.total == sum(map(len, TREE.values())) + len("#!/bin/sh\n")
     assert os.listdir(root) == ["there"]
+
+
+def test_from_windows_each_file_may_be_a_program(
+    guest: ChirpClient, root: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files have no bit that says so."""
+    monkeypatch.setattr(couriers, "EXECUTABLE", 0o111)
+    (host / "f").touch(0o600)
+    copies.put(guest, host / "f", "f", Meter())
+    assert (root / "f").stat().st_mode & 0o777 == 0o711
 
 
 @pytest.mark.parametrize(
