@@ -293,7 +293,8 @@ TASK = table(
         "permit_emulation",
         Type.SWITCH,
         "permit_emulation",
-        "Run also where the hypervisor has no acceleration and the VM is many times slower.",
+        "Run also where the hypervisor has no acceleration and the VM is many times slower. Without a BOINC client,"
+        " where a job is tried out, it always does.",
         source=Source.NEW,
         of_vm=True,
     ),

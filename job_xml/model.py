@@ -56,7 +56,7 @@ class VirtualMachine:
     network: bool = False
     #: Seconds between two checkpoints; 0 takes one only when the job must stop.
     checkpoint_interval: float = DEFAULT_CHECKPOINT_INTERVAL
-    #: Run even where the hypervisor has no acceleration and emulates the processor.
+    #: Run even where the hypervisor has no acceleration and emulates the processor; without a client it always does.
     permit_emulation: bool = False
 
 

@@ -187,6 +187,12 @@ class NetworkRefused(VMControllerError):
     code = 512
 
 
+class EmulationRefused(VMControllerError):
+    """The VM must not be emulated, and the hypervisor has no acceleration here."""
+
+    code = 513
+
+
 class UnknownSnapshot(VMControllerError):
     """The VM has no snapshot of this name."""
 

@@ -49,7 +49,7 @@ class IHypervisor(Interface):
     def createVM(spec: MachineSpec) -> Deferred[None]:
         """Make a machine from a MachineSpec; it is PoweredOff then, or it does not exist at all.
 
-        BadImage, VMExists. Fires with None.
+        BadImage, VMExists; NetworkRefused, EmulationRefused where the spec's wish cannot be granted. Fires with None.
         """
 
     def removeVM(vm: str) -> Deferred[None]:

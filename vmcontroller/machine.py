@@ -49,7 +49,8 @@ class MachineSpec:
 
     ``id`` matches ID_PATTERN and ``name`` NAME_PATTERN. ``image`` is a host path, or "" for the
     plugin's default. ``seed`` is what the guest finds as its identity (docs/reference/seed.md). ``hypervisor`` is the
-    name of the one that shall make it where several stand side by side; "" leaves that to them.
+    name of the one that shall make it where several stand side by side; "" leaves that to them. ``emulation``: it may
+    be made where its processor is emulated, many times slower.
     """
 
     id: str
@@ -61,6 +62,7 @@ class MachineSpec:
     network: bool = False
     seed: Mapping[str, Any] = field(default_factory=dict, repr=False)
     hypervisor: str = ""
+    emulation: bool = True
 
 
 @dataclass(frozen=True)

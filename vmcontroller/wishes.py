@@ -12,7 +12,16 @@ from vmcontroller.machine import ID_PATTERN, NAME_PATTERN, MachineSpec
 
 DEFAULT_GROUP = "default"
 PATTERN_SIGNS = re.compile(r"[*?\[]")
-_OPTIONS = {"group": str, "memoryMB": int, "cpus": int, "network": bool, "lease": str, "id": str, "hypervisor": str}
+_OPTIONS = {
+    "group": str,
+    "memoryMB": int,
+    "cpus": int,
+    "network": bool,
+    "emulation": bool,
+    "lease": str,
+    "id": str,
+    "hypervisor": str,
+}
 
 
 def spec_of(name: str, image: str, options: Mapping[str, Any], network_allowed: bool) -> MachineSpec:
@@ -29,6 +38,7 @@ def spec_of(name: str, image: str, options: Mapping[str, Any], network_allowed: 
         cpus=options.get("cpus", 1),
         network=options.get("network", False),
         hypervisor=options.get("hypervisor", ""),
+        emulation=options.get("emulation", True),
     )
     _check(spec)
     if spec.network and not network_allowed:

@@ -57,6 +57,7 @@ class Guest:
             "memoryMB": self._vm.memory_mb,
             "cpus": self._vm.cpus or max(self._place.options.nthreads, 1),
             "network": self._vm.network,
+            "emulation": self._vm.permit_emulation or not self._place.has_client,
             "lease": self._vms.lease_id,
         }
 

@@ -100,6 +100,11 @@ class Place:
     events: Events
     of_2009: bool = False
 
+    @property
+    def has_client(self) -> bool:
+        """Whether a BOINC client started this job; without one, somebody tries it out."""
+        return bool(self.runtime.init_data.result_name)
+
     def path(self, name: str) -> Path:
         """Where a logical name leads, as an absolute path."""
         return (self.slot / self.runtime.resolve(name)).absolute()

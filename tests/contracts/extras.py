@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 
 from tests.contracts.harness import Harness
 from vmcontroller import interfaces
-from vmcontroller.errors import UnknownVM
+from vmcontroller.errors import EmulationRefused, UnknownVM
 from vmcontroller.interfaces import IHypervisor
 
 
@@ -19,7 +19,7 @@ class Extras(Harness):
     async def test_shape(self) -> None:
         """It provides every method of IHypervisor, and of each other interface that it claims."""
         verifyObject(IHypervisor, self.hypervisor)
-        for optional in ("IKeepsPrograms", "IScreenshot", "IMetrics", "ICpuCap", "IMacAddress"):
+        for optional in ("IKeepsPrograms", "IScreenshot", "IMetrics", "ICpuCap", "IMacAddress", "IProbe"):
             interface = getattr(interfaces, optional)
             if interface.providedBy(self.hypervisor):
                 verifyObject(interface, self.hypervisor)
@@ -59,6 +59,17 @@ class Extras(Harness):
         for address in found:
             self.assertRegex(address, r"\A[0-9A-F]{2}(:[0-9A-F]{2}){5}\Z")
         self.assertNotEqual(*found)
+
+    async def test_emulation(self) -> None:
+        """A machine that must not be emulated is made where the processor itself runs it, and refused elsewhere."""
+        self.needs(interfaces.IProbe)
+        here = await self.soon(interfaces.IProbe(self.make(self.directory(), "owner-one")).probe())
+        making = self.hypervisor.createVM(self.spec(emulation=False))
+        if here.accelerated:
+            await self.soon(making)
+        else:
+            await self.fails(EmulationRefused, making)
+            self.assertEqual(await self.soon(self.hypervisor.machines()), [])
 
     def needs(self, interface: Any) -> None:
         if not interface.providedBy(self.hypervisor):

@@ -9,6 +9,7 @@ import pytest
 from tests.wrapper.harness import Rig, Slot
 from tests.wrapper.jobs import task
 from tests.wrapper.scripted_daemon import Command, ScriptedDaemon, refuse
+from wrapper.initdata import InitData
 from wrapper.remote import Code
 
 # -- the way through
@@ -51,6 +52,7 @@ def test_the_whole_way(slot: Slot, daemon: ScriptedDaemon, rig: Rig) -> None:
         "memoryMB": 640,
         "cpus": 3,
         "network": False,
+        "emulation": False,
         "lease": "lease-0",
     }
     cmd, args, env, path, stdin, options = seen[0].request
@@ -59,6 +61,21 @@ def test_the_whole_way(slot: Slot, daemon: ScriptedDaemon, rig: Rig) -> None:
     assert rig.phases() == ["daemon", "create", "start", "hello", "copyIn", "run", "copyOut", "cleanUp"]
     assert [path.name for path in slot.path.glob("wrapper_vm*")] == []
     assert rig.job_run.checkpoint.cpu == 5.0
+
+
+@pytest.mark.parametrize(
+    ("result_name", "permission", "emulation"),
+    [("wu_1_0", "", False), ("wu_1_0", "<permit_emulation/>", True), ("", "", True)],
+)
+def test_a_client_s_computer_emulates_by_permission_only(
+    slot: Slot, daemon: ScriptedDaemon, rig: Rig, result_name: str, permission: str, emulation: bool
+) -> None:
+    """The job gives it; without a client, where a job is tried out, none is needed."""
+    slot.job(task(permission))
+    rig.client.init_data = InitData(result_name=result_name)
+    assert rig.run().good
+    created = next(call for call in daemon.calls if call[0] == "createVM")
+    assert created[3]["emulation"] is emulation
 
 
 def test_two_tasks_share_a_vm_and_a_third_has_its_own(slot: Slot, daemon: ScriptedDaemon, rig: Rig) -> None:
@@ -160,6 +177,8 @@ def test_a_program_that_fails(slot: Slot, daemon: ScriptedDaemon, rig: Rig, end:
     ("method", "code", "status", "tries"),
     [
         ("createVM", Code.BAD_IMAGE, 3, 1),
+        ("createVM", Code.NETWORK_REFUSED, 3, 1),
+        ("createVM", Code.EMULATION_REFUSED, 3, 1),
         ("createVM", Code.HYPERVISOR_FAILED, 3, 3),
         ("start", Code.HYPERVISOR_MISSING, 3, 1),
         ("runCmd", Code.BAD_REQUEST, 1, 1),

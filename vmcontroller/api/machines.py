@@ -88,8 +88,9 @@ class MachineMethods:
     async def createVM(self, name: str, image: str = "", options: dict = {}) -> list:
         """Make a VM from an image (a host path; "" is the hypervisor's default). Returns [True, name].
 
-        Options: group (text, default "default"), memoryMB (512), cpus (1), network (false), id, hypervisor, the name of
-        one of those in use that shall make it, and lease, the id of a lease that the VM belongs to.
+        Options: group (text, default "default"), memoryMB (512), cpus (1), network (false), emulation (true; with false
+        the VM is refused where its processor would be emulated), id, hypervisor, the name of one of those in use that
+        shall make it, and lease, the id of a lease that the VM belongs to.
         """
 
         def claim(vm: str) -> None:

@@ -13,9 +13,20 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList, fail
 from zope.interface import implementer
 
-from vmcontroller.errors import BadImage, NetworkRefused, UnknownHypervisor, UnknownVM, VMExists
+from vmcontroller.errors import (
+    BadImage,
+    EmulationRefused,
+    NetworkRefused,
+    UnknownHypervisor,
+    UnknownVM,
+    VMControllerError,
+    VMExists,
+)
 from vmcontroller.interfaces import Considered, IComposite, IHypervisor
 from vmcontroller.machine import GuestAddress, Machine, MachineSpec, Snapshot
+
+#: What one member refuses so another may take.
+_REFUSALS = (BadImage, NetworkRefused, EmulationRefused)
 
 
 @dataclass(frozen=True)
@@ -34,8 +45,8 @@ class Choice:
 class SeveralHypervisors:
     """``choose`` is asked in connect() who the members are, none of them connected.
 
-    A new machine is made by the first member that takes its image and its wish for a network, or by the one that its
-    spec names.
+    A new machine is made by the first member that takes its image and grants its wishes, or by the one that its spec
+    names.
     """
 
     def __init__(self, name: str, choose: Callable[[], Awaitable[Choice]]) -> None:
@@ -123,12 +134,12 @@ class SeveralHypervisors:
             self._in_the_making.remove(spec)
 
     async def _make(self, spec: MachineSpec) -> IHypervisor:
-        refusals: list[BadImage | NetworkRefused] = []
+        refusals: list[VMControllerError] = []
         for member in self._asked_for(spec.hypervisor):
             self._note(member)
             try:
                 await member.createVM(replace(spec, hypervisor=""))
-            except (BadImage, NetworkRefused) as refusal:
+            except _REFUSALS as refusal:
                 refusals.append(refusal)
             else:
                 return member
@@ -204,7 +215,7 @@ def _demand_distinct(spec: MachineSpec, other: MachineSpec | Machine) -> None:
         raise VMExists(f"there is a VM {spec.name!r}, or one with the id {spec.id!r}, already; choose another name")
 
 
-def _together(refusals: Sequence[BadImage | NetworkRefused]) -> Exception:
+def _together(refusals: Sequence[VMControllerError]) -> VMControllerError:
     return type(refusals[0])("; ".join(dict.fromkeys(map(str, refusals))))
 
 

@@ -10,7 +10,15 @@ from zope.interface.verify import verifyObject
 
 from tests.vmcontroller.doubles import result
 from tests.vmcontroller.memory_hypervisor import MemoryHypervisor
-from vmcontroller.errors import BadImage, HypervisorFailed, HypervisorMissing, UnknownHypervisor, UnknownVM, VMExists
+from vmcontroller.errors import (
+    BadImage,
+    EmulationRefused,
+    HypervisorFailed,
+    HypervisorMissing,
+    UnknownHypervisor,
+    UnknownVM,
+    VMExists,
+)
 from vmcontroller.hypervisors.several import Choice, SeveralHypervisors
 from vmcontroller.interfaces import IComposite, IHypervisor
 from vmcontroller.machine import Machine, MachineSpec, MachineState
@@ -65,6 +73,13 @@ def test_nobody_takes_the_image(pair: Pair) -> None:
         pair.create()
     with pytest.raises(UnknownVM):
         pair.both.member("a")
+
+
+def test_one_can_do_no_better_than_emulate(pair: Pair) -> None:
+    """The next one may."""
+    pair.first.trouble["createVM"] = EmulationRefused("no VT-x")
+    pair.create()
+    assert pair.both.member("a") is pair.second
 
 
 def test_other_failures_are_told(pair: Pair) -> None:

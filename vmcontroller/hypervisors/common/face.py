@@ -14,11 +14,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from twisted.internet.defer import Deferred, DeferredList, fail, succeed
 from twisted.logger import Logger
 
-from vmcontroller.errors import BadRequest, UnknownVM, VMExists
+from vmcontroller.errors import BadRequest, EmulationRefused, UnknownVM, VMExists
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.host import Host
 from vmcontroller.hypervisors.common.record import Record
 from vmcontroller.hypervisors.common.verb import Subject
+from vmcontroller.interfaces import IProbe, Suitability
 from vmcontroller.machine import ID_PATTERN, NAME_PATTERN, GuestAddress, Machine, MachineSpec, MachineState, Snapshot
 
 R = TypeVar("R")
@@ -96,6 +97,10 @@ class Face(Generic[M]):
         """Make a machine whose id and name are free, wholly or not at all."""
         raise NotImplementedError
 
+    async def _suitability(self) -> Suitability:
+        """How well machines run here, asked while the hypervisor is connected."""
+        return await IProbe(self).probe()
+
     # -- the whole
 
     def connect(self) -> Deferred[None]:
@@ -143,7 +148,16 @@ class Face(Generic[M]):
 
     async def _create(self, spec: MachineSpec) -> None:
         with self._making(spec):
+            if not spec.emulation:
+                self._demand_acceleration(spec, await self._suitability())
             self._machines[spec.id] = await self._build(spec)
+
+    def _demand_acceleration(self, spec: MachineSpec, here: Suitability) -> None:
+        if not here.accelerated:
+            raise EmulationRefused(
+                f"{spec.name} must not be emulated, and the hypervisor {self.name!r} can do no better here"
+                f" ({here.reason}); switch virtualisation on, or permit emulation"
+            )
 
     @contextmanager
     def _making(self, spec: MachineSpec) -> Iterator[None]:

@@ -71,11 +71,14 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
 
     async def _probe(self) -> Suitability:
         try:
-            known = await self._com.ask(jobs.abilities)
+            return await self._suitability()
         except VMControllerError as error:
             return Suitability(False, False, str(error), isolated=False)
         finally:
             await self._com.close()
+
+    async def _suitability(self) -> Suitability:
+        known = await self._com.ask(jobs.abilities)
         return Suitability(known.works, known.accelerated, f"{known.words}; {_NOT_CLOSED}", isolated=False)
 
     def version(self) -> Deferred[str]:

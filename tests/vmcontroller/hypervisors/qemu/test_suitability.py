@@ -6,12 +6,13 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from tests.folders import folder
-from vmcontroller.errors import HypervisorMissing
+from vmcontroller.errors import EmulationRefused, HypervisorMissing
 from vmcontroller.hypervisors.common import proc
 from vmcontroller.hypervisors.qemu import acceleration, create
 from vmcontroller.hypervisors.qemu.acceleration import Verdict
 from vmcontroller.hypervisors.qemu.emulator import Emulator
 from vmcontroller.interfaces import IProbe, Suitability
+from vmcontroller.machine import MachineSpec
 
 
 class TestProbe(TestCase):
@@ -40,6 +41,13 @@ class TestProbe(TestCase):
         for name, accelerated in (("kvm", True), ("tcg", False)):
             answer = await self.probe(Verdict(name, "so it is"))
             self.assertEqual(answer, Suitability(True, accelerated, f"QEMU 9.1.0 with {name}: so it is"))
+
+    async def test_machine_that_must_not_be_emulated(self) -> None:
+        """It is refused where KVM is good for nothing, with the reason and the two ways out."""
+        self.patch(acceleration, "judge", lambda emulator: Verdict("tcg", "there is no /dev/kvm"))
+        making = self.hypervisor.createVM(MachineSpec("vm", "VM 1", "main", emulation=False))
+        refusal = await self.assertFailure(making, EmulationRefused)
+        self.assertRegex(str(refusal), "VM 1 must not be emulated.*there is no /dev/kvm.*permit emulation")
 
     async def test_absent(self) -> None:
         """What to install is the reason."""
