@@ -1,6 +1,8 @@
 """Dials the guests: connects to each one's door, proves, and splices the connection to the broker.
 
-docs/reference/words.md says why the host dials. One ``Line`` per VM keeps trying until it is dropped.
+docs/reference/words.md says why the host dials. One ``Line`` per VM keeps trying until it is dropped. It does not wait
+for a try that hangs: a hypervisor's user network takes a connection although its guest has no network yet, loses the
+first packet, and repeats it after seconds.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectingCancelledError, ConnectionDone
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -24,19 +26,26 @@ HANDSHAKE_TIMEOUT = 10.0
 FIRST_WAIT, LONGEST_WAIT = 0.05, 5.0
 #: Each wait to the one before: whoever takes long to boot is met soon, in proportion, after that.
 GROWTH = 1.1
+#: How many tries may be open side by side.
+TRIES = 4
 
 #: Gives the broker's side of a new connection: bytes that it writes go to the guest.
 OpenBroker = Callable[[], IProtocol]
 
 
 class DoorProtocol(Protocol):
-    """Three lines, then every octet goes to the broker's protocol and back."""
+    """Three lines, then every octet goes to the broker's protocol and back.
+
+    ``heard`` fires before the first octets are answered, ``proved`` after the three lines; both hang up when they are
+    cancelled.
+    """
 
     def __init__(self, secret: str, open_broker: OpenBroker) -> None:
         self._side = DaemonSide(secret)
         self._open_broker = open_broker
         self._broker: IProtocol | None = None
-        self.proved: Deferred[None] = Deferred()
+        self.heard: Deferred[None] = Deferred(self._give_up)
+        self.proved: Deferred[None] = Deferred(lambda _: self.hang_up())
         self.lost: Deferred[None] = Deferred()
 
     def connectionMade(self) -> None:
@@ -47,6 +56,8 @@ class DoorProtocol(Protocol):
             self._broker.dataReceived(data)
             return
         assert self.transport is not None
+        if not self.heard.called:
+            self.heard.callback(None)
         try:
             answer = self._side.feed(data)
         except DoorRefused as error:
@@ -62,10 +73,9 @@ class DoorProtocol(Protocol):
         if not self.proved.called:
             self.proved.errback(Failure(error))
 
-    def give_up(self, result: Any, timeout: float) -> Any:
-        """The three lines took too long."""
+    def _give_up(self, _: Deferred[None]) -> None:
+        self.proved.addErrback(lambda _: None)  # Nobody will wait for it.
         self.hang_up()
-        return result
 
     def hang_up(self) -> None:
         """End the connection at once."""
@@ -83,13 +93,18 @@ class DoorProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._broker is not None:
             self._broker.connectionLost(reason)
-        if not self.proved.called:
-            self.proved.errback(Failure(ConnectionDone()))
+        waiting = self.proved if self.heard.called else self.heard
+        if not waiting.called:
+            waiting.errback(Failure(ConnectionDone()))
         self.lost.callback(None)
 
 
 class Line:
-    """The connection to one VM's door, made anew whenever it is lost."""
+    """The connection to one VM's door, made anew whenever it is lost.
+
+    Tries are begun one after another and go on side by side. The first whose door says anything is the connection, and
+    the others are hung up before it is answered: a guest never sees two proofs.
+    """
 
     log = Logger()
 
@@ -106,6 +121,7 @@ class Line:
         self._secret = secret
         self._address = address
         self._open_broker = open_broker
+        self._tries: list[Deferred[DoorProtocol]] = []
         self._connection: DoorProtocol | None = None
         self._wait: Deferred[None] | None = None
         self._running: Deferred[None] | None = None
@@ -117,7 +133,12 @@ class Line:
         if self._running is None:
             self._running = ensureDeferred(self._keep())
             self._running.addErrback(self._broke)
-        elif self._wait is not None:
+        elif not self._tries:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """End the pause, if there is one."""
+        if self._wait is not None:
             self._wait.cancel()
 
     def _broke(self, failure: Failure) -> None:
@@ -126,6 +147,7 @@ class Line:
     def close(self) -> None:
         """Hang up, or give up to connect, and stay away."""
         self._stopped = True
+        self._drop_tries()
         if self._connection is not None:
             self._connection.hang_up()
         elif self._running is not None:
@@ -135,9 +157,11 @@ class Line:
         """Ever more seldom while nothing comes of it; a connection that breaks at once is nothing, too."""
         wait = FIRST_WAIT
         while not self._stopped:
-            if await self._once() > LONGEST_WAIT:
+            if self._connection is None:
+                await self._begin()
+            elif await self._stay(self._connection) > LONGEST_WAIT:
                 wait = FIRST_WAIT
-            if not self._stopped:
+            if self._connection is None and not self._stopped:
                 await self._pause(wait)
                 wait = min(GROWTH * wait, LONGEST_WAIT)
 
@@ -151,36 +175,71 @@ class Line:
         finally:
             self._wait = None
 
-    async def _once(self) -> float:
-        """Connect and stay until the connection is lost: for so many seconds the guest, proved, could speak."""
+    # -- tries
+
+    async def _begin(self) -> None:
+        """Try once more, where the guest is known to be."""
         try:
             address = await self._address(self._vm)
-            if address is None:
-                return 0.0
-            self._connection = await self._connect(address)
-            await self._connection.proved
+        except Exception:
+            self._tell(Failure())
+        else:
+            if address is not None and self._connection is None:
+                self._begin_at(address)
+
+    def _begin_at(self, address: GuestAddress) -> None:
+        """The oldest try stays, for a guest that is only slow; of the others the oldest gives way."""
+        if len(self._tries) == TRIES:
+            self._tries[1].cancel()
+        trying = ensureDeferred(self._try(address))
+        self._tries.append(trying)
+        trying.addBoth(self._tried, trying).addCallbacks(self._found, self._tell)
+
+    async def _try(self, address: GuestAddress) -> DoorProtocol:
+        """Connect, and wait until the door says something."""
+        endpoint = HostnameEndpoint(self._reactor, address.host, address.door_port, timeout=HANDSHAKE_TIMEOUT)
+        protocol = DoorProtocol(self._secret, self._open_broker)
+        await connectProtocol(endpoint, protocol)
+        await protocol.heard.addTimeout(HANDSHAKE_TIMEOUT, self._reactor, _too_slow)
+        return protocol
+
+    def _tried(self, outcome: Any, trying: Deferred[DoorProtocol]) -> Any:
+        self._tries.remove(trying)
+        return outcome
+
+    def _found(self, connection: DoorProtocol) -> None:
+        self._connection = connection
+        self._drop_tries()
+        self._go_on()
+
+    def _drop_tries(self) -> None:
+        for trying in list(self._tries):
+            trying.cancel()
+
+    async def _stay(self, connection: DoorProtocol) -> float:
+        """Prove, and stay until the connection is lost: for so many seconds the guest, proved, could speak."""
+        try:
+            await connection.proved.addTimeout(HANDSHAKE_TIMEOUT, self._reactor, _too_slow)
             self._trouble, begun = "", self._reactor.seconds()
-            await self._connection.lost
-        except Exception as error:
-            self._tell(error)
+            await connection.lost
+        except Exception:
+            self._tell(Failure())
             return 0.0
         else:
             return float(self._reactor.seconds() - begun)
         finally:
             self._connection = None
 
-    def _tell(self, error: Exception) -> None:
+    def _tell(self, failure: Failure) -> None:
         """Once for each kind of trouble: a VM that boots is dialled many times."""
-        if not self._stopped and str(error) != self._trouble:
-            self._trouble = str(error)
-            self.log.info("{vm} cannot be reached yet: {error}", vm=self._vm, error=error)
+        trouble, gave_way = failure.getErrorMessage(), failure.check(CancelledError, ConnectingCancelledError)
+        if not self._stopped and not gave_way and trouble != self._trouble:
+            self._trouble = trouble
+            self.log.info("{vm} cannot be reached yet: {error}", vm=self._vm, error=trouble)
 
-    async def _connect(self, address: GuestAddress) -> DoorProtocol:
-        endpoint = HostnameEndpoint(self._reactor, address.host, address.door_port, timeout=HANDSHAKE_TIMEOUT)
-        protocol = DoorProtocol(self._secret, self._open_broker)
-        await connectProtocol(endpoint, protocol)
-        protocol.proved.addTimeout(HANDSHAKE_TIMEOUT, self._reactor, protocol.give_up)
-        return protocol
+
+def _too_slow(_: object, timeout: float) -> None:
+    raise DoorRefused(f"its door said nothing for {timeout:g} s")
 
 
 class Doors:

@@ -32,8 +32,12 @@ class Agent(Protocol):
     def connectionMade(self) -> None:
         self.guest.callers.append(self)
         self.guest.happened(f"connection {len(self.guest.callers)}")
-        if self.guest.greets:
-            self.transport.write(self.side.greeting())  # type: ignore[union-attr]
+        if len(self.guest.callers) > self.guest.mute:
+            self.greet()
+
+    def greet(self) -> None:
+        """Say the first line."""
+        self.transport.write(self.side.greeting())  # type: ignore[union-attr]
 
     def dataReceived(self, data: bytes) -> None:
         if self.side.proved:
@@ -52,13 +56,13 @@ class Agent(Protocol):
 
 
 class Guest(Factory):
-    """A door that listens. ``until(what)`` fires when it happens."""
+    """A door that listens, and says nothing to its first callers. ``until(what)`` fires when it happens."""
 
     noisy = False
 
-    def __init__(self, secret: str = SECRET, greets: bool = True) -> None:
+    def __init__(self, secret: str = SECRET, mute: int = 0) -> None:
         self.secret = secret
-        self.greets = greets
+        self.mute = mute
         self.first_words = b""
         self.callers: list[Agent] = []
         self._waiting: dict[str, Deferred[None]] = {}
@@ -147,7 +151,7 @@ class DoorTests(TestCase):
 
     async def test_no_door(self) -> None:
         """Something else that answers there is hung up on."""
-        guest = self.listen(Guest(greets=False))
+        guest = self.listen(Guest(mute=1000))
         connected = guest.until("connection 1")
         self.doors.dial("vm")
         await connected
@@ -158,11 +162,45 @@ class DoorTests(TestCase):
     async def test_silent(self) -> None:
         """A door that says nothing is left after a while, and tried again."""
         self.patch(door, "HANDSHAKE_TIMEOUT", 0.05)
-        guest = self.listen(Guest(greets=False))
+        guest = self.listen(Guest(mute=1000))
         again = guest.until("connection 2")
         self.doors.dial("vm")
         await again
         self.assertEqual(self.opened, [])
+
+    async def test_one_hangs(self) -> None:
+        """A connection that leads nowhere holds up no other, and is hung up when another is proved."""
+        guest = self.listen(Guest(mute=1))
+        heard = guest.until("heard")
+        self.doors.dial("vm")
+        await heard
+        await guest.callers[0].lost
+        self.assertEqual(len(self.opened), 1)
+
+    async def test_few_side_by_side(self) -> None:
+        """Few connections are open at a time; the first stays, and may still be the one."""
+        guest = self.listen(Guest(mute=1000))
+        many = guest.until(f"connection {3 * door.TRIES}")
+        self.doors.dial("vm")
+        await many
+        await DeferredList([caller.lost for caller in guest.callers[1 : -door.TRIES]])
+        heard = guest.until("heard")
+        guest.callers[0].greet()
+        await heard
+        await DeferredList([caller.lost for caller in guest.callers[1:]])
+        self.assertEqual(guest.callers[0].heard, b"from the broker")
+
+    async def test_two_speak(self) -> None:
+        """Only one is answered: a guest never thinks that it has joined twice."""
+        guest = self.listen(Guest(mute=1000))
+        two, heard = guest.until("connection 2"), guest.until("heard")
+        self.doors.dial("vm")
+        await two
+        for caller in guest.callers:
+            caller.greet()
+        await heard
+        self.assertEqual([caller.side.proved for caller in guest.callers].count(True), 1)
+        self.assertEqual(len(self.opened), 1)
 
     async def test_redial(self) -> None:
         """A connection that is lost is made anew, and the broker hears of the loss."""
