@@ -13,11 +13,13 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, NewType, TypeVar, get_args, get_type_hints
 
 from vmcontroller.errors import BadConfiguration
 
 T = TypeVar("T")
+#: A name, or several with commas between.
+Names = NewType("Names", str)
 
 ENVIRONMENT_PREFIX = "VMCONTROLLER_"
 
@@ -85,8 +87,8 @@ class Config:
     """Everything that can be set."""
 
     state_dir: Path | None = _setting(None, "where all state lies; default: the user's state directory")
-    hypervisor: str = _setting(
-        "process", 'a hypervisor plugin\'s name, several with commas between, or "auto" for the best'
+    hypervisor: Names = _setting(
+        "process", 'a hypervisor plugin\'s name, several as a list or with commas between, or "auto" for the best'
     )
     log_level: str = _setting("info", "debug, info, warn, error or critical")
     while_leased: bool = _setting(False, "leave when the last lease is gone")
@@ -128,14 +130,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for section, name in _names():
+    for section, name in _keys():
         variable = (ENVIRONMENT_PREFIX + (f"{section}_" if section else "") + name).upper()
         if variable in environment:
             (found.setdefault(section, {}) if section else found)[name] = environment[variable]
     return found
 
 
-def _names() -> list[tuple[str, str]]:
+def _keys() -> list[tuple[str, str]]:
     pairs = []
     for f in fields(Config):
         section = _section(f.name)
@@ -197,6 +199,12 @@ def _text(value: Any) -> str:
     return value
 
 
+def _names(value: Any) -> Names:
+    if isinstance(value, list) and value:
+        return Names(",".join(map(_text, value)))
+    return Names(_text(value))
+
+
 def _path(value: Any) -> Path:
     if not isinstance(value, (str, Path)) or not str(value):
         raise ValueError
@@ -208,6 +216,7 @@ _CONVERTERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
     int: (_whole, "a whole number"),
     float: (_number, "a number"),
     str: (_text, "text"),
+    Names: (_names, "text, or a list of texts"),
     Path: (_path, "a path"),
 }
 

@@ -48,6 +48,13 @@ def test_file(file: Path) -> None:
     assert config.guests.grace == 30.0
 
 
+def test_several_hypervisors(file: Path) -> None:
+    """They are a list, or one text with commas between, wherever they are written."""
+    file.write_text('hypervisor = ["qemu", "libvirt"]\n')
+    assert load(file, {}, {}).hypervisor == "qemu,libvirt"
+    assert load(file, {"VMCONTROLLER_HYPERVISOR": "libvirt,qemu"}, {}).hypervisor == "libvirt,qemu"
+
+
 def test_later_over_earlier(file: Path) -> None:
     """The command line goes over the environment, the environment over the file."""
     file.write_text("min_free_disk = 1\n[broker]\nport = 1\n[xmlrpc]\nport = 1\n")
@@ -100,9 +107,11 @@ def test_false(text: str) -> None:
         ("[guests]\ngrase = 1", "guests.grase is no setting"),
         ("[gests]\ngrace = 1", "gests is no setting"),
         ("guests = 1", "guests is a section, not a value"),
-        ("hypervisor = 5", "hypervisor is 5; it must be text"),
-        ("hypervisor = ['x']", "hypervisor is ['x']; it must be text"),
-        ("[hypervisor]\nname = 'x'", "hypervisor is {'name': 'x'}; it must be text"),
+        ("hypervisor = 5", "hypervisor is 5; it must be text, or a list of texts"),
+        ("hypervisor = []", "hypervisor is []; it must be text, or a list of texts"),
+        ("hypervisor = ['x', 5]", "hypervisor is ['x', 5]; it must be text, or a list of texts"),
+        ("[hypervisor]\nname = 'x'", "hypervisor is {'name': 'x'}; it must be text, or a list of texts"),
+        ("log_level = ['info']", "log_level is ['info']; it must be text"),
         ("state_dir = 5", "state_dir is 5; it must be a path"),
         ("state_dir = ''", "state_dir is ''; it must be a path"),
         ("while_leased = 'maybe'", "while_leased is 'maybe'; it must be true or false"),
