@@ -117,9 +117,21 @@ def _is_end(data: Message) -> bool:
 
 
 async def settled(host: Host, monitor: Monitor) -> None:
-    """Wait for the moment after a migration from which on the guest may go on; QEMU tells of it by no event."""
-    while (await monitor.execute("query-status"))["status"] == "finish-migrate":
+    """Wait for the moment after a migration, also one that failed, from which on the guest may go on.
+
+    And another one may begin: QEMU dies if it is told to migrate while it still cleans up. It tells of neither moment
+    by an event.
+    """
+    while await _stands_still(monitor) or await _is_being_cleaned_up(monitor):
         await deferLater(host.reactor, _GLANCE, lambda: None)
+
+
+async def _stands_still(monitor: Monitor) -> bool:
+    return bool((await monitor.execute("query-status"))["status"] == "finish-migrate")
+
+
+async def _is_being_cleaned_up(monitor: Monitor) -> bool:
+    return any(instance["type"] == "migration" for instance in await monitor.execute("query-yank"))
 
 
 async def go_on(host: Host, monitor: Monitor) -> None:

@@ -196,9 +196,8 @@ class TestEnds(QemuTestCase):
     async def test_hangs(self) -> None:
         """A QEMU that does nothing any more fails every verb in time, and can be switched off."""
         await self.running()
-        for module in (qmp, life):
-            self.patch(module, "PATIENCE", 0.3)
-        self.patch(migration, "_PATIENCE", 0.3)
+        hurry = [self.patch(module, "PATIENCE", 0.3) for module in (qmp, life)]
+        hurry.append(self.patch(migration, "_PATIENCE", 0.3))
         os.kill(self.pid(), signal.SIGSTOP)
         for call in (
             self.hypervisor.pause(VM),
@@ -208,6 +207,8 @@ class TestEnds(QemuTestCase):
             await self.fails(HypervisorFailed, call, "did not answer")
         await self.hypervisor.powerOff(VM)
         self.assertIs(await self.state(), S.POWERED_OFF)
+        for patch in hurry:
+            patch.restore()
         await self.hypervisor.start(VM)
         await self.assertRuns()
 
