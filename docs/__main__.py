@@ -27,7 +27,7 @@ def api_page() -> str:
     """Every XML-RPC method, family by family."""
     nothing = cast(Any, None)
     families = {
-        "Virtual machines": MachineMethods(nothing, nothing, nothing, nothing),
+        "Virtual machines": MachineMethods(*[nothing] * 5),
         "Commands": CommandMethods(nothing, nothing, nothing, nothing),
         "Files": FileMethods(nothing, nothing, nothing, nothing),
         "Leases and the daemon": DaemonMethods(*[nothing] * 7),
@@ -48,8 +48,9 @@ def api_page() -> str:
 _API_INTRODUCTION = """One face for the hypervisor and for the guests, from any language that has XML-RPC.
 
 The URL and the secret stand in `daemon.json` in the state directory: `http://vmcontroller:SECRET@127.0.0.1:PORT/RPC2`
-(HTTP Basic; any user name). A relative host path counts from the query's directory, `…/RPC2?cwd=/home/me`, or else from
-the daemon's own. `vm` is a VM's name or id. Every fault has [a code of its own](errors.md) and says what to do next.
+(HTTP Basic; any user name). A relative host path counts from the query's directory, `…/RPC2?cwd=/home/me`; without
+one it counts from the daemon's own, or, if it is an image's, is refused. `vm` is a VM's name or id. Every fault has
+[a code of its own](errors.md) and says what to do next.
 
 Text that XML cannot hold (control characters, carriage returns, what is not UTF-8) travels as `base64`, integers past
 32 bits as `<i8>`; there is no nil, "" stands for nothing. Where 2009 and 2010 had different names, both work.

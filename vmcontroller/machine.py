@@ -47,10 +47,10 @@ LIVE_STATES = frozenset(
 class MachineSpec:
     """What a VM is made from. The hypervisor keeps all of it, the seed apart, as the VM's truth.
 
-    ``id`` matches ID_PATTERN and ``name`` NAME_PATTERN. ``image`` is a host path, or "" for the
-    plugin's default. ``seed`` is what the guest finds as its identity (docs/reference/seed.md). ``hypervisor`` is the
-    name of the one that shall make it where several stand side by side; "" leaves that to them. ``emulation``: it may
-    be made where its processor is emulated, many times slower.
+    ``id`` matches ID_PATTERN and ``name`` NAME_PATTERN. ``image`` is a name in the image store, an
+    absolute host path, or "" for the plugin's default. ``seed`` is what the guest finds as its identity
+    (docs/reference/seed.md). ``hypervisor`` is the name of the one that shall make it where several stand side by
+    side; "" leaves that to them. ``emulation``: it may be made where its processor is emulated, many times slower.
     """
 
     id: str

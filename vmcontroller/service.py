@@ -27,6 +27,7 @@ from vmcontroller.door import Doors
 from vmcontroller.errors import BrokerFailed, PortTaken
 from vmcontroller.expiry import Expiry
 from vmcontroller.hypervisors.loader import Factory
+from vmcontroller.images.shelf import Shelf
 from vmcontroller.leases import Leases
 from vmcontroller.ledger import Ledger
 from vmcontroller.machines import ON, Machines
@@ -206,7 +207,7 @@ class Daemon:
         }
         return Api(
             [
-                MachineMethods(self._machines, self._controller, self._leases, self._reactor),
+                MachineMethods(self._machines, self._controller, self._leases, self._reactor, self._names_image),
                 CommandMethods(self._machines, self._controller, self._ledger, results),
                 FileMethods(self._reactor, self._machines, self._ledger, self._transfers),
                 DaemonMethods(
@@ -220,6 +221,9 @@ class Daemon:
                 ),
             ]
         )
+
+    def _names_image(self, image: str) -> bool:
+        return bool(Shelf(self._state.images).hash_of(image))
 
     async def _listen(self, port: int, factory: Any, setting: str) -> int:
         try:

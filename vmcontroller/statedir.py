@@ -11,7 +11,8 @@ from typing import Any
 from vmcontroller import disk
 from vmcontroller.errors import AlreadyRunning
 
-LOCK_FILE, ADDRESS_FILE, LEDGER_FILE, COMMANDS_DIRECTORY = "lock", "daemon.json", "ledger.sqlite", "cmds"
+LOCK_FILE, ADDRESS_FILE, LEDGER_FILE = "lock", "daemon.json", "ledger.sqlite"
+COMMANDS_DIRECTORY, IMAGES_DIRECTORY = "cmds", "images"
 
 
 class StateDirectory:
@@ -42,6 +43,11 @@ class StateDirectory:
     def commands(self) -> Path:
         """Where commands' output lies."""
         return self.path / COMMANDS_DIRECTORY
+
+    @property
+    def images(self) -> Path:
+        """Where hypervisors keep the images that they share."""
+        return self.path / IMAGES_DIRECTORY
 
     def announce(self, address: dict[str, Any]) -> None:
         """Tell clients where the daemon is; written whole or not at all, readable by its user alone. DiskFull."""

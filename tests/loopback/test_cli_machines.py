@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.loopback.operator import Done, Operator, shell
+from tests.loopback.operator import PATIENCE, Done, Operator, shell
 
 
 class TestMachines:
@@ -23,6 +25,16 @@ class TestMachines:
         assert vmc("stop", "--hard", "m").out == b"m: PoweredOff\n"
         assert vmc("rm", "m").out == b"m: removed\n"
         assert "m" not in [vm["name"] for vm in vmc("list", "--json").json]
+
+    def test_image_beside_the_operator(self, vmc: Operator, tmp_path: Path) -> None:
+        """A relative path counts from where the verb was typed, wherever the daemon is."""
+        (tmp_path / "image").mkdir()
+        (tmp_path / "image" / "greeting").write_text("hello")
+        with vmc.begin("create", "i", "--image", "image", cwd=tmp_path) as process:
+            assert process.communicate(timeout=PATIENCE)[0] == b"i: PoweredOff\n"
+        assert vmc("start", "i").code == 0
+        assert vmc("run", "i", "--", "cat", "greeting").out == b"hello"
+        assert vmc("rm", "i").code == 0
 
     def test_a_snapshot_brings_files_back(self, vmc: Operator) -> None:
         """Taken, listed, restored and removed."""

@@ -33,7 +33,7 @@ def api(house: House) -> MachineMethods:
     nobody: Any = None
     house.machines.hypervisor = house.hypervisor = Able()
     house.make("A")
-    return MachineMethods(house.machines, house.controller, nobody, house.clock)
+    return MachineMethods(house.machines, house.controller, nobody, house.clock, lambda image: image == "named")
 
 
 def test_cpu_cap(house: House, api: MachineMethods) -> None:
@@ -44,6 +44,39 @@ def test_cpu_cap(house: House, api: MachineMethods) -> None:
     for percent in (0, 101, -1):
         with pytest.raises(BadRequest, match="between 1 and 100"):
             result(api.setCpuCap("A", percent))
+
+
+@pytest.mark.parametrize(
+    ("image", "cwd", "meant"),
+    [
+        ("", "", ""),
+        ("named", "", "named"),
+        ("named", "/home/me", "named"),
+        ("./named", "/home/me", "/home/me/named"),
+        ("x.qcow2", "/home/me", "/home/me/x.qcow2"),
+        ("../x.qcow2", "/home/me", "/home/x.qcow2"),
+        ("/x.qcow2", "", "/x.qcow2"),
+    ],
+)
+def test_which_image_is_meant(house: House, api: MachineMethods, image: str, cwd: str, meant: str) -> None:
+    """One with this name in the store, or else the file at this path, as the caller sees it."""
+    result(api.createVM("B", image, {"id": "b"}, cwd=cwd))
+    assert house.hypervisor.specs["b"].image == meant
+
+
+@pytest.mark.parametrize(
+    ("image", "cwd", "why"),
+    [
+        ("x.qcow2", "", "'x.qcow2' is no image's name in the store, and as a path it is relative"),
+        ("x.qcow2", "home/me", "cwd in the URL must be an absolute path"),
+        ("/x\0", "", "is missing"),
+    ],
+)
+def test_an_image_that_nobody_can_find(house: House, api: MachineMethods, image: str, cwd: str, why: str) -> None:
+    """A path that would count from wherever the daemon was started, and worse, is refused before a VM is made."""
+    with pytest.raises(BadRequest, match=why):
+        result(api.createVM("B", image, {"id": "b"}, cwd=cwd))
+    assert list(house.hypervisor.specs) == list(house.hypervisor.vms) != ["b"]
 
 
 def test_screenshot_and_statistics(api: MachineMethods) -> None:

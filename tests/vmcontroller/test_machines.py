@@ -207,12 +207,12 @@ class TestCreate:
     def test_claim_fails(self, house: House) -> None:
         """A lease that has run out keeps the VM from being made."""
         leases = Leases(house.clock, house.ledger, house.machines.start, lambda: None)
-        methods = MachineMethods(house.machines, house.controller, leases, house.clock)
+        methods = MachineMethods(house.machines, house.controller, leases, house.clock, lambda image: False)
         with pytest.raises(UnknownLease):
-            result(methods.createVM("a", "", {"lease": "none"}))
+            result(methods.createVM("a", "", {"lease": "none"}, cwd=""))
         assert (house.hypervisor.vms, house.ledger.guests()) == ({}, [])
         lease = leases.open("me", 30)
-        assert result(methods.createVM("a", "", {"lease": lease})) == [True, "a"]
+        assert result(methods.createVM("a", "", {"lease": lease}, cwd="")) == [True, "a"]
         assert house.ledger.leased(lease) == [result(house.machines.find("a")).id]
         leases.stop()
 

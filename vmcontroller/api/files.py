@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from vmcontroller import transfer
+from vmcontroller.api.hostpaths import host_path
 from vmcontroller.errors import BadRequest, GuestSilent
 from vmcontroller.ledger import Ledger
 from vmcontroller.machines import Machines
@@ -30,14 +30,14 @@ class FileMethods:
         Returns [out, err, status] as in 2009: status 0 and a sentence in out, or status 1 and a sentence in err.
         """
         remote = remotePath or Path(localPath).name
-        return await self._as_program(self._put(vm, _host_path(localPath, cwd), remote), f"{localPath} is in {vm}")
+        return await self._as_program(self._put(vm, host_path(localPath, cwd), remote), f"{localPath} is in {vm}")
 
     async def cpFileFromVM(self, vm: str, remotePath: str, localPath: str = "", *, cwd: str) -> list:
         """Copy a file from a VM, to the same path on the host unless ``localPath`` gives another.
 
         Returns [out, err, status] as cpFileToVM does.
         """
-        local = _host_path(localPath or remotePath, cwd)
+        local = host_path(localPath or remotePath, cwd)
         return await self._as_program(self._get(vm, remotePath, local), f"{remotePath} is here as {local}")
 
     async def _as_program(self, move: Callable[[Progress], Awaitable[None]], done: str) -> list[Any]:
@@ -59,9 +59,9 @@ class FileMethods:
         """
         await self._machines.find(vm)
         if direction == "put":
-            return self._transfers.start(self._put(vm, _host_path(source, cwd), destination or Path(source).name))
+            return self._transfers.start(self._put(vm, host_path(source, cwd), destination or Path(source).name))
         if direction == "get":
-            local = _host_path(destination or posixpath.basename(source.rstrip("/")), cwd)
+            local = host_path(destination or posixpath.basename(source.rstrip("/")), cwd)
             return self._transfers.start(self._get(vm, source, local))
         raise BadRequest(f"startTransfer: direction must be 'put' or 'get', not {direction!r}")
 
@@ -106,13 +106,3 @@ class FileMethods:
         if address is None or guest is None:
             raise GuestSilent(f"{machine.name} is {machine.state.value} and serves no files; start it first")
         return address.host, address.chirp_port, guest.chirp_key
-
-
-def _host_path(path: str, cwd: str) -> Path:
-    """A path of the host; a relative one counts from ``cwd``, or else from the daemon's own directory."""
-    if not path or "\0" in path:
-        raise BadRequest("the path of a file on the host is missing")
-    base = Path(cwd) if cwd else Path.cwd()
-    if cwd and not base.is_absolute():
-        raise BadRequest(f"cwd in the URL must be an absolute path, not {cwd!r}")
-    return Path(os.path.normpath(base / path))

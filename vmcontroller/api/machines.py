@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import xmlrpc.client
+from collections.abc import Callable
 from typing import Any
 
+from vmcontroller.api.hostpaths import image_path
 from vmcontroller.controller import Controller
 from vmcontroller.errors import BadRequest
 from vmcontroller.interfaces import ICpuCap, IMetrics, IScreenshot
@@ -14,13 +16,24 @@ from vmcontroller.machines import Machines
 
 
 class MachineMethods:
-    """What can be asked of VMs and done with them. ``clock`` gives monotonic seconds."""
+    """What can be asked of VMs and done with them.
 
-    def __init__(self, machines: Machines, controller: Controller, leases: Leases, clock: Any) -> None:
+    ``clock`` gives monotonic seconds; ``names_image`` says whether a text is an image's name in the store.
+    """
+
+    def __init__(
+        self,
+        machines: Machines,
+        controller: Controller,
+        leases: Leases,
+        clock: Any,
+        names_image: Callable[[str], bool],
+    ) -> None:
         self._machines = machines
         self._controller = controller
         self._leases = leases
         self._clock = clock
+        self._names_image = names_image
 
     # -- which there are
 
@@ -85,8 +98,11 @@ class MachineMethods:
 
     # -- life
 
-    async def createVM(self, name: str, image: str = "", options: dict = {}) -> list:
-        """Make a VM from an image (a host path; "" is the hypervisor's default). Returns [True, name].
+    async def createVM(self, name: str, image: str = "", options: dict = {}, *, cwd: str) -> list:
+        """Make a VM from an image. Returns [True, name].
+
+        The image is a name in the store, "" for the hypervisor's default, or else a host path; a relative one counts
+        from the directory in the URL, and is refused where the URL has none.
 
         Options: group (text, default "default"), memoryMB (512), cpus (1), network (false), emulation (true; with false
         the VM is refused where its processor would be emulated), id, hypervisor, the name of one of those in use that
@@ -97,6 +113,8 @@ class MachineMethods:
             if options.get("lease"):
                 self._leases.add(options["lease"], vm)
 
+        if image and not self._names_image(image):
+            image = image_path(image, cwd)
         machine = await self._machines.create(name, image, options, claim)
         return [True, machine.name]
 

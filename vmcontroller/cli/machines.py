@@ -44,7 +44,7 @@ def declare(verbs: Verbs) -> None:
 
 def _declare_create(parser: ArgumentParser) -> None:
     parser.add_argument("names", metavar="NAME", nargs="+")
-    parser.add_argument("--image", default="", help="disk image; absent: the hypervisor's own")
+    parser.add_argument("--image", default="", help="name in the store, or path; absent: the hypervisor's own")
     parser.add_argument("--memory", metavar="MB", dest="memoryMB", type=int, help="memory in MB")
     parser.add_argument("--cpus", metavar="N", type=int, help="number of processors")
     parser.add_argument("--network", action="store_true", default=None, help="let it reach the network")
