@@ -208,7 +208,9 @@ def test_a_program_that_fails(site: Site) -> None:
 
 def test_a_program_that_cannot_be_run(site: Site) -> None:
     """195, with the guest's own reason."""
-    (site.slot.path / "worker").write_text("data")
+    worker = site.slot.path / "worker"
+    worker.write_text("data")
+    worker.chmod(0o755)
     site.job()
     result = site.run()
     assert result.code == 195
