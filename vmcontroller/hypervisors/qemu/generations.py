@@ -18,19 +18,17 @@ from typing import Any
 
 from vmcontroller.errors import SnapshotDamaged, SnapshotExists, UnknownSnapshot
 from vmcontroller.hypervisors.common import files
-from vmcontroller.hypervisors.qemu.layers import sha256_of
+from vmcontroller.hypervisors.qemu import digest
 from vmcontroller.hypervisors.qemu.record import Home
 from vmcontroller.machine import Snapshot
 
 MAKING = "making"
-#: Octets that are moved at a time.
-PIECE = 1 << 20
 MEMORY, MANIFEST = "memory", "manifest.json"
 
 
 @dataclass(frozen=True)
 class Generation:
-    """``layer`` is the disk's frozen layer, 0 in a saved state. ``sha256`` and ``octets`` are the memory file's,
+    """``layer`` is the disk's frozen layer, 0 in a saved state. ``digest`` and ``octets`` are the memory file's,
     "" and 0 when no programs are held; then ``platform`` (what they need) is empty. ``number`` grows with each
     snapshot of a machine, whatever the clock does. ``pause`` is how many seconds the guest stood still for it.
     """
@@ -40,14 +38,14 @@ class Generation:
     taken: float
     number: int
     layer: int
-    sha256: str = ""
+    digest: str = ""
     octets: int = 0
     platform: Mapping[str, Any] | None = None
     pause: float = 0.0
 
     @property
     def holds_programs(self) -> bool:
-        return bool(self.sha256)
+        return bool(self.digest)
 
 
 def read(folder: Path) -> Generation:
@@ -76,28 +74,11 @@ def verify(folder: Path, generation: Generation) -> None:
     if not generation.holds_programs:
         return
     try:
-        whole = memory.stat().st_size == generation.octets and sha256_of(memory) == generation.sha256
+        whole = digest.of_file(memory) == (generation.digest, generation.octets)
     except OSError as error:
         raise SnapshotDamaged(f"{memory} cannot be read: {error}; restore another snapshot") from error
     if not whole:
         raise SnapshotDamaged(f"{memory} is not what was saved: it was cut or changed; restore another snapshot")
-
-
-def receive(pipe: int, target: Path) -> tuple[str, int]:
-    """Write what comes through a pipe into a new file, and the file to the disk; its hash, and how many octets.
-
-    Closes the pipe, so that whoever writes into it learns when there is no room.
-    """
-    digest, octets = hashlib.sha256(), 0
-    with open(pipe, "rb", buffering=0) as source, target.open("xb", buffering=0) as file:
-        os.chmod(target, 0o600)
-        while data := source.read(PIECE):
-            digest.update(data)
-            octets += len(data)
-            while data:
-                data = data[file.write(data) :]
-        os.fsync(file.fileno())
-    return digest.hexdigest(), octets
 
 
 def link_memory(source: Path, target: Path) -> None:

@@ -150,6 +150,11 @@ def run(*arguments: str | Path) -> str:
     if done.returncode == 0:
         return done.stdout
     words = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
-    if "No space left" in words or "Disk quota" in words:
+    if tells_no_room(words):
         raise files.explain(OSError(28, "No space left on device", str(arguments[-1])))
     raise HypervisorFailed(f"qemu-img {arguments[0]}: {words}")
+
+
+def tells_no_room(words: str) -> bool:
+    """Whether QEMU complains of a full disk."""
+    return "No space left" in words or "Disk quota" in words

@@ -1,6 +1,6 @@
 """Moves a machine's memory out of QEMU into a file, while it runs or while it stands, and back in.
 
-QEMU's migration does it; the stream passes a pipe, so that what is kept is hashed and synced on its way.
+QEMU's migration does it, straight into the file, which is hashed meanwhile.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from threading import Event
 
-from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.task import deferLater
 
-from vmcontroller.errors import HypervisorFailed, VMControllerError
+from vmcontroller.errors import DiskFull, HypervisorFailed, VMControllerError
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.host import Host
-from vmcontroller.hypervisors.qemu import generations
+from vmcontroller.hypervisors.qemu import digest
+from vmcontroller.hypervisors.qemu.layers import tells_no_room
 from vmcontroller.hypervisors.qemu.qmp import Message, Monitor
 
 #: Seconds after which a guest that changes its memory faster than it can be written is stopped for the rest.
@@ -27,7 +27,6 @@ _UNLIMITED = 1 << 50
 _SWITCH = "pre-switchover"
 _ENDS = ("completed", "failed", "cancelled")
 _GLANCE = 0.002
-_PATIENCE = 5.0
 
 
 async def prepare(monitor: Monitor) -> None:
@@ -40,57 +39,48 @@ async def prepare(monitor: Monitor) -> None:
 
 
 async def save(host: Host, monitor: Monitor, target: Path, at_switch: Callable[[], Awaitable[None]]) -> tuple[str, int]:
-    """Write the memory into a new file; its hash, and how many octets. The guest stands still afterwards.
+    """Write the memory into a new file; its digest, and how many octets. The guest stands still afterwards.
 
     ``at_switch`` is awaited when the guest stands still and its disks are still QEMU's. When this fails the guest
     may stand still, too; HypervisorFailed, DiskFull.
     """
-    reading, writing = _wide_pipe()
-    receiving = host.in_thread(generations.receive, reading, target)
+    file = new_file(target)
     try:
-        try:
-            await monitor.give("memory", writing)
-        finally:
-            os.close(writing)
-        await _stream(host, monitor, at_switch)
-    except VMControllerError as error:
-        await _abandon(monitor)
-        raise await _reason(host, error, receiving) from error
-    try:
-        kept = await receiving
+        return await _save(host, monitor, file, at_switch)
     except OSError as error:
         raise files.explain(error) from error
+    finally:
+        os.close(file)
+
+
+def new_file(path: Path) -> int:
+    """A file that only its owner reads, open."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+async def _save(host: Host, monitor: Monitor, file: int, at_switch: Callable[[], Awaitable[None]]) -> tuple[str, int]:
+    written = Event()
+    hashed = host.in_thread(digest.of_growing, file, written)
+    try:
+        await _write(host, monitor, file, at_switch)
+        written.set()
+        await host.in_thread(os.fsync, file)
+    finally:
+        written.set()
+        found = await hashed
     await settled(host, monitor)
-    return kept
+    return found
 
 
-def _wide_pipe() -> tuple[int, int]:
-    """A pipe that takes large pieces, where the system lets us have one."""
-    import fcntl  # noqa: PLC0415 — Unix alone has it
-
-    reading, writing = os.pipe()
+async def _write(host: Host, monitor: Monitor, file: int, at_switch: Callable[[], Awaitable[None]]) -> None:
     try:
-        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, generations.PIECE)
-    except OSError:
-        pass
-    return reading, writing
-
-
-async def _abandon(monitor: Monitor) -> None:
-    """Have QEMU close its end of the pipe, whether it has begun to write or not."""
-    await monitor.execute("migrate_cancel").addErrback(lambda _: None)
-    await monitor.execute("closefd", fdname="memory").addErrback(lambda _: None)
-
-
-async def _reason(host: Host, error: VMControllerError, receiving: Deferred[Any]) -> VMControllerError:
-    """A full disk makes QEMU complain of a broken pipe: tell the cause."""
-    try:
-        await receiving.addTimeout(_PATIENCE, host.reactor)
-    except OSError as cause:
-        return files.explain(cause)
-    except TimeoutError:
-        pass  # QEMU hangs, and keeps the pipe open until it is ended.
-    return error
+        await monitor.give("memory", file)
+        await _stream(host, monitor, at_switch)
+    except VMControllerError:
+        # QEMU closes the file, whether it has begun to write or not.
+        await monitor.execute("migrate_cancel").addErrback(lambda _: None)
+        await monitor.execute("closefd", fdname="memory").addErrback(lambda _: None)
+        raise
 
 
 async def _stream(host: Host, monitor: Monitor, at_switch: Callable[[], Awaitable[None]]) -> None:
@@ -104,8 +94,13 @@ async def _stream(host: Host, monitor: Monitor, at_switch: Callable[[], Awaitabl
         await at_switch()
         turn = await monitor.execute_until("MIGRATION", _is_end, "migrate-continue", state=_SWITCH)
     if turn["status"] != "completed":
-        why = (await monitor.execute("query-migrate")).get("error-desc", turn["status"])
-        raise HypervisorFailed(f"QEMU could not write the machine's memory: {why}")
+        raise _failed((await monitor.execute("query-migrate")).get("error-desc", turn["status"]))
+
+
+def _failed(why: str) -> VMControllerError:
+    if tells_no_room(why):
+        return DiskFull(f"there is no room for the machine's memory; free some and try again ({why})")
+    return HypervisorFailed(f"QEMU could not write the machine's memory: {why}")
 
 
 def _is_turn(data: Message) -> bool:

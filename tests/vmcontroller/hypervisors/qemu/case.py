@@ -122,8 +122,9 @@ class QemuTestCase(TestCase):
         """Where a snapshot lies."""
         return next(place for place, found in all_of(self.home).items() if found.name == name)
 
-    def debris(self) -> list[str]:
-        """What was half made or half removed, and lies there still."""
+    async def debris(self) -> list[str]:
+        """What was half made or half removed, and still lies there when the machine has come to rest."""
+        await self.machine.lock.run(lambda: None)
         found = [path.name for folder in (self.home.path, self.home.snapshots) for path in folder.iterdir()]
         return [name for name in found if name.startswith((".", "saved-"))]
 

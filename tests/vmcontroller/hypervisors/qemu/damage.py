@@ -2,23 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
-
-
-def full_after(octets: int) -> Callable[[int, Path], tuple[str, int]]:
-    """In generations.receive's place: a disk that has so much room left."""
-
-    def receive(pipe: int, target: Path) -> tuple[str, int]:
-        with open(pipe, "rb", buffering=0) as source:
-            left = octets
-            while left and (data := source.read(left)):
-                left -= len(data)
-        raise OSError(errno.ENOSPC, "No space left on device", str(target))
-
-    return receive
 
 
 def cut(path: Path) -> None:
@@ -36,3 +21,9 @@ def change(path: Path) -> None:
 def remove(path: Path) -> None:
     """It is gone."""
     path.unlink()
+
+
+def full(path: Path) -> int:
+    """In place of a new file, one on a disk that is full."""
+    path.touch()
+    return os.open("/dev/full", os.O_RDWR)

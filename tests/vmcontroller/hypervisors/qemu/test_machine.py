@@ -13,7 +13,7 @@ from unittest import mock
 from twisted.internet.defer import gatherResults
 
 from tests.vmcontroller.hypervisors.qemu.case import VM, QemuTestCase, S, living
-from tests.vmcontroller.hypervisors.qemu.damage import change, cut, full_after, remove
+from tests.vmcontroller.hypervisors.qemu.damage import change, cut, full, remove
 from vmcontroller.errors import (
     BadRequest,
     BadState,
@@ -177,7 +177,7 @@ class TestEnds(QemuTestCase):
             os.kill(self.pid(), signal.SIGKILL)
             await self.fails(HypervisorFailed, call)
             await self.until(S.ABORTED)
-        self.assertEqual(self.debris(), [])
+        self.assertEqual(await self.debris(), [])
         await self.hypervisor.start(VM)
 
     async def test_during_a_snapshot(self) -> None:
@@ -191,13 +191,12 @@ class TestEnds(QemuTestCase):
         self.assertEqual(await self.hypervisor.listSnapshots(VM), [])
         await self.hypervisor.start(VM)
         await self.again()
-        self.assertEqual(self.debris(), [])
+        self.assertEqual(await self.debris(), [])
 
     async def test_hangs(self) -> None:
         """A QEMU that does nothing any more fails every verb in time, and can be switched off."""
         await self.running()
         hurry = [self.patch(module, "PATIENCE", 0.3) for module in (qmp, life)]
-        hurry.append(self.patch(migration, "_PATIENCE", 0.3))
         os.kill(self.pid(), signal.SIGSTOP)
         for call in (
             self.hypervisor.pause(VM),
@@ -324,10 +323,10 @@ class TestSaved(QemuTestCase):
     async def test_full_disk(self) -> None:
         """A machine that cannot be saved for lack of room runs on."""
         await self.running()
-        with mock.patch.object(generations, "receive", full_after(1 << 18)):
+        with mock.patch.object(migration, "new_file", full):
             await self.fails(DiskFull, self.hypervisor.saveState(VM))
         await self.assertRuns()
-        self.assertEqual(self.debris(), [])
+        self.assertEqual(await self.debris(), [])
         await self.hypervisor.saveState(VM)
 
     async def test_full_disk_at_the_end(self) -> None:
@@ -336,7 +335,7 @@ class TestSaved(QemuTestCase):
         with mock.patch.object(generations, "write", side_effect=OSError(errno.ENOSPC, "No space left on device")):
             await self.fails(DiskFull, self.hypervisor.saveState(VM))
         await self.assertRuns()
-        self.assertEqual(self.debris(), [])
+        self.assertEqual(await self.debris(), [])
 
     async def test_damaged(self) -> None:
         """A saved state that was changed is not used; without it the machine starts anew."""
@@ -350,6 +349,14 @@ class TestSaved(QemuTestCase):
             await self.hypervisor.discardState(VM)
             await self.hypervisor.start(VM)
             await self.hypervisor.removeVM(VM)
+
+    async def test_unknown_manifest(self) -> None:
+        """A state that another version saved is not used, and that is said."""
+        await self.running()
+        await self.hypervisor.saveState(VM)
+        manifest = self.home.path / self.home.load().saved / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"digest"', '"sha256"'))
+        await self.fails(SnapshotDamaged, self.hypervisor.start(VM), "holds no whole state", "sha256")
 
     async def test_other_hardware(self) -> None:
         """A state that was saved with other hardware is not started: the guest would crash."""

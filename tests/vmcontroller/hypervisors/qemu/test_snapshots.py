@@ -6,7 +6,7 @@ import errno
 from unittest import mock
 
 from tests.vmcontroller.hypervisors.qemu.case import VM, QemuTestCase, S
-from tests.vmcontroller.hypervisors.qemu.damage import change, cut, full_after, remove
+from tests.vmcontroller.hypervisors.qemu.damage import change, cut, full, remove
 from vmcontroller.errors import DiskFull, HypervisorFailed, SnapshotDamaged, SnapshotExists
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.qemu import generations, layers, migration
@@ -109,7 +109,7 @@ class TestGenerations(SnapshotCase):
         self.assertIs(await self.state(), S.SAVED)
         await self.hypervisor.start(VM)
         await self.assertRuns()
-        self.assertEqual(self.debris(), [])
+        self.assertEqual(await self.debris(), [])
 
     async def test_busy_guest(self) -> None:
         """A guest that changes its memory faster than it can be written is stopped for the rest."""
@@ -127,7 +127,7 @@ class TestTroubles(SnapshotCase):
         """It runs, nothing is left over, and the next snapshot succeeds."""
         await self.assertRuns()
         self.assertEqual(await self.names(), list(snapshots))
-        self.assertEqual(self.debris(), [])
+        self.assertEqual(await self.debris(), [])
         await self.put("n")
         await self.hypervisor.takeSnapshot(VM, "next", "")
         await self.assertRuns()
@@ -135,9 +135,8 @@ class TestTroubles(SnapshotCase):
     async def test_no_room_for_memory(self) -> None:
         """The disk is full before the memory is written."""
         await self.running()
-        for octets in (0, 1 << 12, 1 << 20):
-            with mock.patch.object(generations, "receive", full_after(octets)):
-                await self.fails(DiskFull, self.hypervisor.takeSnapshot(VM, "s", ""))
+        with mock.patch.object(migration, "new_file", full):
+            await self.fails(DiskFull, self.hypervisor.takeSnapshot(VM, "s", ""))
         await self.unharmed()
 
     async def test_no_room_for_the_manifest(self) -> None:
@@ -188,7 +187,7 @@ class TestTroubles(SnapshotCase):
             await self.fails(DiskFull, self.hypervisor.restoreSnapshot(VM, "s"))
         self.assertIs(await self.state(), S.SAVED)
         await self.hypervisor.start(VM)
-        self.assertEqual(self.debris(), [])
+        self.assertEqual(await self.debris(), [])
         await self.unharmed("s")
 
 
@@ -211,7 +210,7 @@ class TestDamage(SnapshotCase):
             await self.fails(SnapshotDamaged, self.hypervisor.restoreSnapshot(VM, "b"), "memory")
             self.assertIs(await self.state(), S.POWERED_OFF)
         self.assertEqual(await self.restored("a"), "a")
-        self.assertEqual(self.debris(), [self.home.load().saved])
+        self.assertEqual(await self.debris(), [self.home.load().saved])
 
     async def test_disk(self) -> None:
         """A layer that was changed."""
@@ -238,6 +237,6 @@ class TestDamage(SnapshotCase):
         (self.home.path / "saved-y").mkdir()
         self.layers.add(self.machine.record.base, 2)
         await self.again()
-        self.assertEqual(self.debris(), [])
+        self.assertEqual(await self.debris(), [])
         self.assertEqual(self.layers.numbers(), [1, 2, 3])
         self.assertEqual(await self.names(), ["a", "b"])
