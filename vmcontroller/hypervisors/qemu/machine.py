@@ -91,7 +91,8 @@ class QemuMachine:
             await self.life.end(self.record, running)
             raise
         self.life.watch(self.record, running)
-        await self._sweep()
+        # The state's file is large, and whoever has started the machine need not wait until it is gone.
+        self._sweep_later().addErrback(self._not_told)
 
     @verb((*ON, STUCK), MachineState.STOPPING)
     async def powerOff(self) -> None:
@@ -285,6 +286,10 @@ class QemuMachine:
         # So it is now, even if it cannot be written down.
         self.record = replace(self.record, state=state, running=None, button=False)
         await self.note()
+
+    @verb()
+    async def _sweep_later(self) -> None:
+        await self._sweep()
 
     async def _sweep(self) -> None:
         await self._host.in_thread(generations.sweep, self.home, self.record.saved)

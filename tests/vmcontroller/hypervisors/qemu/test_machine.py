@@ -350,6 +350,21 @@ class TestSaved(QemuTestCase):
             await self.hypervisor.start(VM)
             await self.hypervisor.removeVM(VM)
 
+    async def test_used_state_is_removed(self) -> None:
+        """What was used goes, whatever comes next: a verb that makes another one, or the next daemon."""
+        await self.running()
+        for _ in range(3):
+            await self.hypervisor.saveState(VM)
+            self.assertEqual(await self.debris(), [self.home.load().saved])
+            await self.hypervisor.start(VM)
+        with mock.patch.object(generations, "sweep"):
+            await self.hypervisor.saveState(VM)
+            await self.hypervisor.start(VM)
+            self.assertNotEqual(await self.debris(), [])
+        await self.again()
+        self.assertEqual(await self.debris(), [])
+        await self.assertRuns()
+
     async def test_unknown_manifest(self) -> None:
         """A state that another version saved is not used, and that is said."""
         await self.running()
