@@ -89,9 +89,12 @@ class Expiry:
             if states.get(vm) not in SLEEPING:
                 self.log.warn("{vm} has been silent for {grace} s", vm=vm, grace=guests.grace)
         for vm in drop:
-            self._drop(vm, states.get(vm))
+            if vm in states:
+                self._drop(vm, states[vm])
+            else:
+                self._machines.gone(vm)
 
-    def _drop(self, vm: str, state: MachineState | None) -> None:
+    def _drop(self, vm: str, state: MachineState) -> None:
         if state in SLEEPING:
             self.log.info("{vm} is {state}; its guest joins anew when it goes on", vm=vm, state=state)
         else:

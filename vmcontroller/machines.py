@@ -84,6 +84,7 @@ class Machines:
         self._turns = turns
         self._network_allowed = network_allowed
         self._being_made: set[str] = set()
+        self._closed = False
 
     async def open(self) -> None:
         """Connect to the hypervisor and take up every machine of earlier runs."""
@@ -91,8 +92,7 @@ class Machines:
         machines = {machine.id: machine for machine in await self.hypervisor.machines()}
         for guest in self._ledger.guests():
             if guest.vm not in machines:
-                self.log.warn("{name} is gone, removed behind our back", name=guest.name)
-                self._controller.removed(guest.vm)
+                self.gone(guest.vm)
                 continue
             self._admit(guest.vm)
             if machines[guest.vm].state is MachineState.RUNNING:
@@ -100,6 +100,7 @@ class Machines:
 
     async def close(self, stop: bool) -> None:
         """Let go of every guest, and of the hypervisor."""
+        self._closed = True
         for guest in self._ledger.guests():
             self._dialer.drop(guest.vm)
         await self.hypervisor.disconnect(stop)
@@ -113,16 +114,29 @@ class Machines:
     # -- names
 
     async def all(self) -> list[Machine]:
-        """Every VM, ordered by name. The guest of one that was found to be off is nobody from now on."""
+        """Every VM, ordered by name. One that is found to be off boots no more, and its guest is nobody from now on."""
         machines = sorted(await self.hypervisor.machines(), key=lambda machine: machine.name)
         for machine in machines:
-            if machine.state in OFF and self._controller.guests.get(machine.id) is not None:
-                self._controller.stopped(machine.id)
+            if machine.state in OFF:
+                self._turns.over(machine.id)
+                if self._controller.guests.get(machine.id) is not None:
+                    self._controller.stopped(machine.id)
         return machines
 
     async def find(self, vm: str) -> Machine:
         """The VM of this name or id; UnknownVM."""
-        return _called(await self.all(), vm)
+        machines = await self.all()
+        try:
+            return _called(machines, vm)
+        except UnknownVM:
+            self._notice_gone(vm)
+            raise
+
+    def _notice_gone(self, title: str) -> None:
+        for guest in self._ledger.guests():
+            titles = {guest.name, guest.vm}
+            if title in titles and not titles & self._being_made and not self._closed:
+                self.gone(guest.vm)
 
     async def audience(self, to: str, group: str) -> dict[str, str]:
         """Who a command for ``to`` is meant for, id → name: one VM, or all that match a pattern and take commands."""
@@ -205,10 +219,18 @@ class Machines:
         """Remove a VM and all that belongs to it."""
         machine = await self.find(vm)
         await self.hypervisor.removeVM(machine.id)
-        self._turns.over(machine.id)
-        self._dialer.drop(machine.id)
-        self._dismiss(machine.id)
-        self._controller.removed(machine.id)
+        self._forget(machine.id)
+
+    def gone(self, vm: str) -> None:
+        """Somebody else has removed this VM: nothing is kept of it, and whoever waits for its commands is told."""
+        self.log.warn("{vm} is gone, removed behind our back", vm=vm)
+        self._forget(vm)
+
+    def _forget(self, vm: str) -> None:
+        self._turns.over(vm)
+        self._dialer.drop(vm)
+        self._dismiss(vm)
+        self._controller.removed(vm)
 
     async def start(self, vm: str) -> None:
         """Run it when it is its turn, and dial its guest."""

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
 from tests.contracts.harness import Harness, S
+from vmcontroller.errors import UnknownVM
 
 
 class Succession(Harness):
@@ -43,6 +50,20 @@ class Succession(Harness):
         await self.crash(self.hypervisor, vm)
         self.hypervisor = await self.connected(self.state_dir)
         await self.until(vm, S.ABORTED)
+
+    async def test_removed_behind_our_back(self) -> None:
+        """A machine whose directory somebody takes away is unknown from then on; nothing is left, its name is free."""
+        vm = await self.create()
+        place = next(path for path in self.state_dir.rglob(vm) if path.is_dir())
+        place.rename(Path(self.root) / "taken away")
+        await self.fails(UnknownVM, self.hypervisor.start(vm))
+        self.assertEqual(await self.soon(self.hypervisor.machines()), [])
+        end = time.monotonic() + self.deadline
+        while left := self.leftovers():
+            self.assertLess(time.monotonic(), end, f"left: {left}")
+            await deferLater(reactor, 0.02)
+        await self.running()
+        await self.knock()
 
     async def test_disconnect_and_stop(self) -> None:
         """With stop no machine runs on: each is Saved or PoweredOff."""

@@ -170,7 +170,11 @@ class TestSilence:
     def test_hypervisor_fails(self, house: Aging, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is said, and the next round tries again."""
         vm = house.bring_up("vm")
-        answers: list[Deferred[list[Machine]]] = [fail(ValueError()), fail(HypervisorFailed("no")), succeed([])]
+        answers: list[Deferred[list[Machine]]] = [
+            fail(ValueError()),
+            fail(HypervisorFailed("no")),
+            succeed(list(house.hypervisor.vms.values())),
+        ]
         monkeypatch.setattr(house.hypervisor, "machines", lambda: answers.pop(0))
         for seconds in (60, 1, 1):
             house.wait(seconds)
@@ -180,6 +184,15 @@ class TestSilence:
             "{vm} is dropped, it has been silent for too long",
         ]
         assert house.controller.guests.get(vm) is None
+
+    def test_gone(self, house: Aging) -> None:
+        """One whose machine somebody has removed is not waited for: what it ran is lost."""
+        vm = house.bring_up("vm")
+        house.run("c", vm)
+        house.hypervisor.vms.clear()
+        house.wait(60)
+        assert house.state("c", vm) == State.LOST
+        assert house.ledger.guests() == []
 
 
 class TestLife:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from zope.interface.verify import verifyObject
 
 from tests.vmcontroller.doubles import result
@@ -66,6 +66,42 @@ class TestNames:
         for name in ("b", "C", "a"):
             house.make(name)
         assert [machine.name for machine in result(house.machines.all())] == ["C", "a", "b"]
+
+
+class TestGone:
+    """A VM that somebody has removed behind our back."""
+
+    def test_whoever_asks_for_it_hears_that(self, house: House) -> None:
+        """What it ran is lost, its guest is not dialled or let in any more, and its name is free."""
+        vm = house.bring_up("A")
+        house.run("c", vm)
+        house.hypervisor.vms.clear()
+        with pytest.raises(UnknownVM):
+            result(house.machines.find("A"))
+        assert house.state("c", vm) == "lost"
+        assert (house.dialled, house.admitted, house.ledger.guests()) == (set(), set(), [])
+        house.make("A")
+
+    def test_not_there_yet(self, house: House) -> None:
+        """One that is being made is not gone."""
+        made: Deferred[None] = Deferred()
+        house.hypervisor.createVM = lambda spec: made  # type: ignore[method-assign]
+        making = ensureDeferred(house.machines.create("A", "", {}))
+        with pytest.raises(UnknownVM):
+            result(house.machines.find("A"))
+        assert [guest.name for guest in house.ledger.guests()] == ["A"]
+        made.errback(HypervisorFailed("no"))
+        with pytest.raises(HypervisorFailed):
+            result(making)
+
+    def test_no_longer_there_for_us(self, house: House) -> None:
+        """At the end of the daemon's life no hypervisor shows a machine; they are there all the same."""
+        house.make("A")
+        result(house.machines.close(False))
+        house.hypervisor.vms.clear()
+        with pytest.raises(UnknownVM):
+            result(house.machines.find("A"))
+        assert [guest.name for guest in house.ledger.guests()] == ["A"]
 
 
 class TestBrokenDown:

@@ -105,9 +105,9 @@ class DrivenFace(Face[M]):
         """Who holds the image, in the store."""
         return f"{self.name}.{vm}"
 
-    async def _remove(self, vm: str) -> None:
-        await super()._remove(vm)
-        await self._shared.in_thread(self._images.release, self._user(vm))
+    async def _discard(self, machine: M) -> None:
+        await super()._discard(machine)
+        await self._shared.in_thread(self._images.release, self._user(machine.record.id))
 
     # -- what happens by itself
 

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredList, fail, succeed
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock, fail, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from vmcontroller.errors import BadRequest, EmulationRefused, UnknownVM, VMExists
 from vmcontroller.hypervisors.common import files
@@ -83,6 +84,7 @@ class Face(Generic[M]):
         self._owner = owner
         self._machines: dict[str, M] = {}
         self._in_the_making: list[MachineSpec] = []
+        self._burials = DeferredLock()
 
     # -- what a plugin says
 
@@ -139,7 +141,8 @@ class Face(Generic[M]):
         await self._tell_all(machines, lambda machine: machine.leave(stop))
 
     def machines(self) -> Deferred[list[Machine]]:
-        return succeed([machine.record.machine(machine.state) for machine in self._machines.values()])
+        there = [machine for machine in list(self._machines.values()) if not self._is_gone(machine)]
+        return succeed([machine.record.machine(machine.state) for machine in there])
 
     # -- machines come and go
 
@@ -147,6 +150,7 @@ class Face(Generic[M]):
         return Deferred.fromCoroutine(self._create(spec))
 
     async def _create(self, spec: MachineSpec) -> None:
+        await self._burials.run(lambda: None)  # One that was just found to be gone may have had this id.
         with self._making(spec):
             if not spec.emulation:
                 self._demand_acceleration(spec, await self._suitability())
@@ -191,12 +195,30 @@ class Face(Generic[M]):
         return Deferred.fromCoroutine(self._remove(vm))
 
     async def _remove(self, vm: str) -> None:
-        machine = self._machine(vm)
+        machine = self._machines.get(vm) or self._machine(vm)  # One that is gone can be removed once more.
         try:
-            await machine.remove()
+            await self._discard(machine)
         finally:
             if machine.removed and self._machines.get(vm) is machine:
                 del self._machines[vm]
+
+    async def _discard(self, machine: M) -> None:
+        """Remove a machine and all that belongs to it."""
+        await machine.remove()
+
+    def _is_gone(self, machine: M) -> bool:
+        """Whether somebody has removed its directory behind our back; what else there is of it goes then, too."""
+        vm = machine.record.id
+        if machine.lock.locked or (self._folder / vm).exists() or not self._folder.exists():
+            return False
+        self.log.warn("{vm} is gone, removed behind our back", vm=vm)
+        del self._machines[vm]
+        burial = self._burials.run(lambda: Deferred.fromCoroutine(self._discard(machine)))
+        burial.addErrback(self._not_buried)
+        return True
+
+    def _not_buried(self, failure: Failure) -> None:
+        self.log.failure("something is left of a VM that is gone", failure)
 
     # -- verbs of one machine
 
@@ -240,7 +262,7 @@ class Face(Generic[M]):
         return self._tell(vm, lambda machine: succeed(machine.address))
 
     def _machine(self, vm: str) -> M:
-        if vm not in self._machines:
+        if vm not in self._machines or self._is_gone(self._machines[vm]):
             raise UnknownVM(f"no VM has the id {vm!r}; listVMs tells which there are")
         return self._machines[vm]
 

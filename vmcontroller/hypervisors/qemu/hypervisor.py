@@ -130,9 +130,9 @@ class QemuHypervisor(Face[QemuMachine]):
         mac = mac_address(self._owner, spec.id)
         return replace(Record.of(self._owner, spec), board=self._engine.emulator.board, mac=mac, base=below)
 
-    async def _remove(self, vm: str) -> None:
-        await super()._remove(vm)
-        await self._host.in_thread(self._images.release, vm)
+    async def _discard(self, machine: QemuMachine) -> None:
+        await super()._discard(machine)
+        await self._host.in_thread(self._images.release, machine.record.id)
 
 
 def _check(spec: MachineSpec) -> None:

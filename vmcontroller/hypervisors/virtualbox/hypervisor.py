@@ -137,9 +137,9 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
             raise
         return self._known(home, record)
 
-    async def _remove(self, vm: str) -> None:
-        await super()._remove(vm)
-        await self._host.in_thread(self._images.release, vm)
+    async def _discard(self, machine: VirtualBoxMachine) -> None:
+        await super()._discard(machine)
+        await self._host.in_thread(self._images.release, machine.record.id)
 
     def _furnish(self, spec: MachineSpec, record: Record) -> None:
         with self._draft(spec) as draft:
