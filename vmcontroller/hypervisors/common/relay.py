@@ -1,7 +1,6 @@
 """Forwards on loopback for hypervisors that have none: two free ports here lead to two of a guest's.
 
-Where the guest is comes from outside and is asked anew for each connection: a guest gets its address when it has
-booted, long after its machine was started.
+How a guest's port is reached comes from outside, as an endpoint that is asked for anew for each connection.
 """
 
 from __future__ import annotations
@@ -10,10 +9,21 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTCP
-from twisted.internet.protocol import ServerFactory
-from twisted.protocols.portforward import Proxy, ProxyClientFactory
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.error import ConnectError, ConnectionDone
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTCP,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from vmcontroller.machine import GuestAddress
 
@@ -23,15 +33,21 @@ GUEST_PORTS = (61614, 9094)
 #: Seconds that a guest may take to accept a connection.
 PATIENCE = 10
 
+#: Leads to one of the guest's ports.
+Ways = Callable[[int], IStreamClientEndpoint]
 Where = Callable[[], Deferred[str | None]]
 
 
-class Relay:
-    """The two forwards of one machine. ``where`` gives the guest's IP address, or None while it has none."""
+class IRelayReactor(IReactorTCP, IReactorTime):
+    """What a relay needs of the reactor."""
 
-    def __init__(self, reactor: IReactorTCP, where: Where, ports: tuple[int, int] = GUEST_PORTS) -> None:
+
+class Relay:
+    """The two forwards of one machine, whose ``ways`` lead to the guest's ``ports``."""
+
+    def __init__(self, reactor: IRelayReactor, ways: Ways, ports: tuple[int, int] = GUEST_PORTS) -> None:
         self._reactor = reactor
-        self._where = where
+        self._ways = ways
         self._ports = ports
         self._open: list[tuple[IListeningPort, _Visits]] = []
 
@@ -43,7 +59,7 @@ class Relay:
         return GuestAddress(LOOPBACK, door, chirp)
 
     def _listen(self, port: int) -> tuple[IListeningPort, _Visits]:
-        visits = _Visits(self._reactor, self._where, port)
+        visits = _Visits(self._reactor, self._ways(port))
         return self._reactor.listenTCP(0, visits, interface=LOOPBACK), visits
 
     async def close(self) -> None:
@@ -63,46 +79,109 @@ class _Visits(ServerFactory):
 
     noisy = False
 
-    def __init__(self, reactor: IReactorTCP, where: Where, port: int) -> None:
+    def __init__(self, reactor: IReactorTime, way: IStreamClientEndpoint) -> None:
         self.reactor = reactor
-        self.where = where
-        self.port = port
-        self.visits: set[_Visit] = set()
+        self.way = way
+        self.visits: set[_Visitor] = set()
 
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        return _Visit(self)
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        return _Visitor(self)
 
     def end(self) -> None:
         for visit in list(self.visits):
             visit.transport.abortConnection()
 
 
-class _Visit(Proxy):
-    """One connection: it waits for its peer in the guest, and ends with it."""
+@implementer(IHalfCloseableProtocol)
+class _Side(Protocol):
+    """One end of a connection that leads through: what it hears the other one says, and so it is with the end."""
 
-    noisy = False
     transport: Any
 
+    def __init__(self) -> None:
+        self.other: _Side | None = None
+        self.silent = False
+
+    def meet(self, other: _Side) -> None:
+        """Each pauses while the other cannot get rid of what it hears."""
+        self.other, other.other = other, self
+        self.transport.registerProducer(other.transport, True)
+        other.transport.registerProducer(self.transport, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        assert self.other is not None
+        self.other.transport.write(data)
+
+    def readConnectionLost(self) -> None:
+        other = self.other
+        assert other is not None
+        self.silent = True
+        if other.silent:
+            self.transport.loseConnection()
+            other.transport.loseConnection()
+        else:
+            other.transport.loseWriteConnection()
+
+    def writeConnectionLost(self) -> None:
+        """The other end hears no more."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        other, self.other = self.other, None
+        if other is None:
+            return
+        other.other = None
+        other.transport.unregisterProducer()
+        if reason.check(ConnectionDone):
+            other.transport.loseConnection()
+        else:
+            other.transport.abortConnection()
+
+
+class _Visitor(_Side):
+    """The end on this host: it waits until the guest has answered."""
+
     def __init__(self, visits: _Visits) -> None:
+        super().__init__()
         self._visits = visits
+        self._call: Deferred[Any] = Deferred()
 
     def connectionMade(self) -> None:
         self._visits.visits.add(self)
         self.transport.pauseProducing()
-        self._visits.where().addCallbacks(self._dial, self._lost)
+        call = self._visits.way.connect(Factory.forProtocol(_Side))
+        self._call = call.addTimeout(PATIENCE, self._visits.reactor).addCallbacks(self._answered, self._unanswered)
 
-    def _dial(self, host: str | None) -> None:
-        if host is None or self not in self._visits.visits:
-            self.transport.loseConnection()
-            return
-        client = ProxyClientFactory()
-        client.noisy = False
-        client.setServer(self)
-        self._visits.reactor.connectTCP(host, self._visits.port, client, timeout=PATIENCE)
+    def _answered(self, guest: _Side) -> None:
+        self.meet(guest)
+        self.transport.resumeProducing()
 
-    def _lost(self, failure: Failure) -> None:
+    def _unanswered(self, failure: Failure) -> None:
         self.transport.loseConnection()
 
-    def connectionLost(self, reason: Any = None) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._visits.visits.discard(self)
+        self._call.cancel()
         super().connectionLost(reason)
+
+
+@implementer(IStreamClientEndpoint)
+class Elsewhere:
+    """A port of a guest on a network of this host's. ``where`` gives its IP address, or None while it has none:
+
+    a guest gets its address when it has booted, long after its machine was started.
+    """
+
+    def __init__(self, reactor: IReactorTCP, where: Where, port: int) -> None:
+        self._reactor = reactor
+        self._where = where
+        self._port = port
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Look the address up, and connect."""
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        host = await self._where()
+        if host is None:
+            raise ConnectError(string="the guest has no address yet")
+        return await TCP4ClientEndpoint(self._reactor, host, self._port, timeout=PATIENCE).connect(factory)

@@ -7,7 +7,6 @@ from typing import Any
 from xml.etree.ElementTree import fromstring
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTCP
 from zope.interface import implementer
 
 from vmcontroller.errors import HypervisorMissing
@@ -16,7 +15,7 @@ from vmcontroller.hypervisors.common.driven import Reach, Record
 from vmcontroller.hypervisors.common.driven_face import DrivenFace
 from vmcontroller.hypervisors.common.host import Host, IPluginReactor
 from vmcontroller.hypervisors.common.record import Home
-from vmcontroller.hypervisors.common.relay import Relay
+from vmcontroller.hypervisors.common.relay import Elsewhere, IRelayReactor, Relay
 from vmcontroller.hypervisors.libvirt import dialect
 from vmcontroller.hypervisors.libvirt.definition import Parts, domain_xml, mac_of, uuid_of
 from vmcontroller.hypervisors.libvirt.domain import Domain
@@ -33,7 +32,7 @@ GLANCE = 1.0
 _DISK, _SEED, _DEFINITION = "disk.qcow2", "seed.iso", "domain.xml"
 
 
-class ILibvirtReactor(IPluginReactor, IReactorTCP):
+class ILibvirtReactor(IPluginReactor, IRelayReactor):
     """What this plugin needs of the reactor."""
 
 
@@ -108,7 +107,11 @@ class LibvirtHypervisor(DrivenFace[LibvirtMachine]):
         if self._dialect.forwards:
             return ByQemu(self._host, domain)
         mac = mac_of(self._owner, record.id)
-        return Relay(self._reactor, lambda: self._host.in_thread(domain.address, mac))
+
+        def where() -> Deferred[str | None]:
+            return self._host.in_thread(domain.address, mac)
+
+        return Relay(self._reactor, lambda port: Elsewhere(self._reactor, where, port))
 
 
 def _knows_users(connection: Any) -> bool:

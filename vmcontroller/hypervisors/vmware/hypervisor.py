@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTCP
 from zope.interface import implementer
 
 from vmcontroller.errors import HypervisorFailed, HypervisorMissing
@@ -14,7 +13,7 @@ from vmcontroller.hypervisors.common.driven import DrivenMachine, Record
 from vmcontroller.hypervisors.common.driven_face import DrivenFace
 from vmcontroller.hypervisors.common.host import Host, IPluginReactor
 from vmcontroller.hypervisors.common.record import Home
-from vmcontroller.hypervisors.common.relay import Relay
+from vmcontroller.hypervisors.common.relay import Elsewhere, IRelayReactor, Relay
 from vmcontroller.hypervisors.vmware import leases, vmx
 from vmcontroller.hypervisors.vmware.drive import VmrunDrive
 from vmcontroller.hypervisors.vmware.vmrun import Vmrun
@@ -28,7 +27,7 @@ GLANCE = 3.0
 _NOT_CLOSED = "VMware's host-only network leaves this computer's own address open to its VMs"
 
 
-class IVMwareReactor(IPluginReactor, IReactorTCP):
+class IVMwareReactor(IPluginReactor, IRelayReactor):
     """What this plugin needs of the reactor."""
 
 
@@ -89,5 +88,9 @@ class VMwareHypervisor(DrivenFace[DrivenMachine]):
 
     def _known(self, home: Home, record: Record) -> DrivenMachine:
         mac = vmx.mac_of(self._owner, record.id)
-        reach = Relay(self._reactor, lambda: self._shared.in_thread(leases.look_up, self._leases, mac))
+
+        def where() -> Deferred[str | None]:
+            return self._shared.in_thread(leases.look_up, self._leases, mac)
+
+        reach = Relay(self._reactor, lambda port: Elsewhere(self._reactor, where, port))
         return DrivenMachine(self._shared, home, record, VmrunDrive(self._vmrun, home.path), reach)

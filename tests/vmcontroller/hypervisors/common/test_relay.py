@@ -11,7 +11,7 @@ from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.trial.unittest import TestCase
 
 from vmcontroller.errors import HypervisorFailed
-from vmcontroller.hypervisors.common.relay import Relay, Where
+from vmcontroller.hypervisors.common.relay import Elsewhere, Relay, Where
 
 
 class Echo(Protocol):
@@ -46,12 +46,15 @@ class TestRelay(TestCase):
         self.addCleanup(guest.stopListening)
         self.where: Where = lambda: succeed("127.0.0.1")
         port = guest.getHost().port
-        self.relay = Relay(reactor, self.found, (port, port))
+        self.relay = Relay(reactor, self.way, (port, port))
         self.address = await self.relay.open()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.relay.close()))
 
     def found(self) -> Deferred[str | None]:
         return self.where()
+
+    def way(self, port: int) -> Elsewhere:
+        return Elsewhere(reactor, self.found, port)
 
     async def call(self, port: int) -> Caller:
         return await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), Caller())
@@ -71,7 +74,7 @@ class TestRelay(TestCase):
 
     async def test_guest_refuses(self) -> None:
         """A closed port in the guest looks like one here."""
-        relay = Relay(reactor, self.found, (1, 1))
+        relay = Relay(reactor, self.way, (1, 1))
         self.addCleanup(lambda: Deferred.fromCoroutine(relay.close()))
         caller = await self.call((await relay.open()).door_port)
         self.assertEqual(await caller.ended, b"")
