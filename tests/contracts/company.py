@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from tests.contracts.harness import ODD_NAMES, Harness, S
+from tests.contracts.harness import ODD_NAMES, OTHER_OWNER, Harness, S
 from vmcontroller.errors import BadState, UnknownVM
 
 
@@ -41,7 +41,7 @@ class Company(Harness):
 
     async def test_two_owners(self) -> None:
         """Two daemons neither see nor touch each other's machines, though these have the same id and name."""
-        other = await self.connected(self.directory(), "owner-two")
+        other = await self.connected(self.directory(), OTHER_OWNER)
         vm = await self.running()
         self.assertEqual(await self.soon(other.machines()), [])
         await self.fails(UnknownVM, other.powerOff(vm))

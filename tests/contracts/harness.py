@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import SkipTest
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -35,6 +35,9 @@ VERBS: dict[str, tuple[MachineState, ...]] = {
     "saveState": (S.RUNNING, S.PAUSED),
     "discardState": (S.SAVED,),
 }
+#: The marks of two daemons, in this run alone: another one may go on beside it on the same host.
+_RUN = secrets.token_hex(4)
+OWNER, OTHER_OWNER = f"owner-one-{_RUN}", f"owner-two-{_RUN}"
 ODD_NAMES = ["two words", "Müller-Œuvre 虚拟机", 'it\'s "quoted"', "--help", "$(date) `id` %s {0} ;&|", "x" * 128, "."]
 
 Program = Callable[[], Awaitable[bool]]
@@ -83,22 +86,6 @@ class Harness(TestCase if TYPE_CHECKING else object):
         """What is left of all machines, in words: processes, files, registrations. Asked when all were removed."""
         raise NotImplementedError
 
-    async def crash(self, hypervisor: IHypervisor, vm: str) -> None:
-        """End a running machine from outside, as an accident would."""
-        raise SkipTest("this plugin's test cannot make a machine crash")
-
-    async def run_program(self, hypervisor: IHypervisor, vm: str) -> Program:
-        """Start a program in a running machine; what comes back says whether it still runs."""
-        raise SkipTest("this plugin's test cannot run a program in a machine")
-
-    async def write(self, hypervisor: IHypervisor, vm: str, text: str) -> None:
-        """Put a text on the disk of a running machine."""
-        raise SkipTest("this plugin's test cannot write on a machine's disk")
-
-    async def read(self, hypervisor: IHypervisor, vm: str) -> str:
-        """The text that is on the disk of a running machine; "" when there is none."""
-        raise SkipTest("this plugin's test cannot read from a machine's disk")
-
     # -- tools
 
     async def setUp(self) -> None:
@@ -113,7 +100,7 @@ class Harness(TestCase if TYPE_CHECKING else object):
     def directory(self) -> Path:
         return Path(tempfile.mkdtemp(dir=self.root))
 
-    async def connected(self, state_dir: Path, owner: str = "owner-one") -> IHypervisor:
+    async def connected(self, state_dir: Path, owner: str = OWNER) -> IHypervisor:
         hypervisor = self.make(state_dir, owner)
         await self.soon(hypervisor.connect())
         self.made.append(hypervisor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tests.contracts.harness import Harness, S
-from vmcontroller.interfaces import IKeepsPrograms
 
 
 class Life(Harness):
@@ -29,14 +28,6 @@ class Life(Harness):
         await self.assertState(vm, S.POWERED_OFF)
         self.assertIsNone(await self.soon(self.hypervisor.guestAddress(vm)))
 
-    async def test_power_off_ends_programs(self) -> None:
-        """When powerOff has fired no program of the machine runs."""
-        vm = await self.running()
-        runs = await self.run_program(self.hypervisor, vm)
-        self.assertTrue(await runs())
-        await self.soon(self.hypervisor.powerOff(vm))
-        self.assertFalse(await runs())
-
     async def test_shutdown(self) -> None:
         """The guest obeys the power button: the machine becomes PoweredOff, not Aborted."""
         vm = await self.running()
@@ -45,26 +36,21 @@ class Life(Harness):
         await self.until(vm, S.POWERED_OFF)
 
     async def test_reset(self) -> None:
-        """After a reset the machine runs anew, without its programs, and its disk is as it was."""
+        """After a reset the machine runs anew."""
         vm = await self.running()
-        await self.write(self.hypervisor, vm, "kept")
-        runs = await self.run_program(self.hypervisor, vm)
+        await self.knock()  # QEMU does not survive a reset in the first milliseconds of its firmware.
         await self.soon(self.hypervisor.reset(vm))
         await self.assertState(vm, S.RUNNING)
         await self.knock()
-        self.assertFalse(await runs())
-        self.assertEqual(await self.read(self.hypervisor, vm), "kept")
 
     async def test_pause_and_resume(self) -> None:
-        """A Paused machine goes on where it was."""
+        """A Paused machine goes on."""
         vm = await self.running()
-        runs = await self.run_program(self.hypervisor, vm)
         await self.soon(self.hypervisor.pause(vm))
         await self.assertState(vm, S.PAUSED)
         await self.soon(self.hypervisor.resume(vm))
         await self.assertState(vm, S.RUNNING)
         await self.knock()
-        self.assertTrue(await runs())
 
     async def test_power_off_while_paused(self) -> None:
         """A Paused machine can be switched off, and starts again."""
@@ -74,19 +60,6 @@ class Life(Harness):
         await self.assertState(vm, S.POWERED_OFF)
         await self.soon(self.hypervisor.start(vm))
         await self.knock()
-
-    async def test_save_and_start(self) -> None:
-        """A Saved machine starts with its disk, and with its programs if the plugin keeps programs."""
-        vm = await self.running()
-        await self.write(self.hypervisor, vm, "kept")
-        runs = await self.run_program(self.hypervisor, vm)
-        await self.soon(self.hypervisor.saveState(vm))
-        await self.assertState(vm, S.SAVED)
-        self.assertIsNone(await self.soon(self.hypervisor.guestAddress(vm)))
-        await self.soon(self.hypervisor.start(vm))
-        await self.knock()
-        self.assertEqual(await self.read(self.hypervisor, vm), "kept")
-        self.assertEqual(await runs(), IKeepsPrograms.providedBy(self.hypervisor))
 
     async def test_save_while_paused(self) -> None:
         """A Paused machine can be saved, and runs when it is started."""
@@ -99,34 +72,15 @@ class Life(Harness):
         await self.knock()
 
     async def test_discard_state(self) -> None:
-        """Without its saved state a machine is PoweredOff and starts without its programs."""
+        """A Saved machine has no address; without its saved state it is PoweredOff, and starts."""
         vm = await self.running()
-        runs = await self.run_program(self.hypervisor, vm)
         await self.soon(self.hypervisor.saveState(vm))
+        await self.assertState(vm, S.SAVED)
+        self.assertIsNone(await self.soon(self.hypervisor.guestAddress(vm)))
         await self.soon(self.hypervisor.discardState(vm))
         await self.assertState(vm, S.POWERED_OFF)
         await self.soon(self.hypervisor.start(vm))
         await self.knock()
-        self.assertFalse(await runs())
-
-    async def test_crash(self) -> None:
-        """A machine that ends by itself is Aborted, has no address, leaves no program, and starts again."""
-        vm = await self.running()
-        runs = await self.run_program(self.hypervisor, vm)
-        await self.crash(self.hypervisor, vm)
-        await self.until(vm, S.ABORTED)
-        self.assertFalse(await runs())
-        self.assertIsNone(await self.soon(self.hypervisor.guestAddress(vm)))
-        await self.soon(self.hypervisor.start(vm))
-        await self.assertState(vm, S.RUNNING)
-        await self.knock()
-
-    async def test_crash_while_paused(self) -> None:
-        """A Paused machine that ends is Aborted, too."""
-        vm = await self.running()
-        await self.soon(self.hypervisor.pause(vm))
-        await self.crash(self.hypervisor, vm)
-        await self.until(vm, S.ABORTED)
 
     async def test_remove(self) -> None:
         """A machine can be removed in any state, and its id and name are free then."""

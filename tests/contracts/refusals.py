@@ -44,13 +44,6 @@ class Refusals(Harness):
         await self.soon(self.hypervisor.saveState(vm))
         await self.refuses(vm, S.SAVED)
 
-    async def test_bad_states_after_crash(self) -> None:
-        """An Aborted machine is refused what a PoweredOff one is refused."""
-        vm = await self.running()
-        await self.crash(self.hypervisor, vm)
-        await self.until(vm, S.ABORTED)
-        await self.refuses(vm, S.ABORTED)
-
     async def test_exists(self) -> None:
         """An id or a name that is taken is refused, also when both are asked for at once."""
         await self.create()

@@ -10,6 +10,9 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from tests.contracts import boot_sector
+from tests.contracts.accidents import Accidents
+from tests.contracts.capabilities import MacAddress, Metrics, Probe, Screenshot
+from tests.contracts.harness import OWNER
 from tests.contracts.hypervisor import HypervisorContract
 from vmcontroller.hypervisors.libvirt.definition import uuid_of
 from vmcontroller.hypervisors.libvirt.hypervisor import LibvirtHypervisor
@@ -21,7 +24,7 @@ URI = "test:///default"
 NETWORK = "<network><name>vmcontroller</name><ip address='10.61.0.1' netmask='255.255.255.0'/></network>"
 
 
-class TestLibvirt(HypervisorContract, TestCase):
+class TestLibvirt(HypervisorContract, Accidents, Metrics, Screenshot, MacAddress, Probe, TestCase):
     """Domains of the test driver live as long as somebody is connected to it."""
 
     has_guest = False
@@ -44,4 +47,4 @@ class TestLibvirt(HypervisorContract, TestCase):
         return domains + [str(path) for folder in self.folders for path in folder.rglob("*")]
 
     async def crash(self, hypervisor: IHypervisor, vm: str) -> None:
-        self.connection.lookupByUUIDString(uuid_of("owner-one", vm)).destroy()
+        self.connection.lookupByUUIDString(uuid_of(OWNER, vm)).destroy()

@@ -16,8 +16,10 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.contracts import boot_sector
+from tests.contracts.capabilities import CpuCap, MacAddress, Metrics, Probe, Screenshot
 from tests.contracts.harness import Program
 from tests.contracts.hypervisor import HypervisorContract
+from tests.contracts.insides import Insides
 from tests.vmcontroller.hypervisors.qemu.case import living
 from vmcontroller.errors import HypervisorFailed
 from vmcontroller.hypervisors import load
@@ -34,7 +36,7 @@ _MARK = "0x21434d56"
 
 
 @skipUnless(shutil.which("qemu-system-x86_64") and shutil.which("qemu-img"), "apt install qemu-system-x86 qemu-utils")
-class TestQemu(HypervisorContract, TestCase):
+class TestQemu(HypervisorContract, Insides, Metrics, Screenshot, CpuCap, MacAddress, Probe, TestCase):
     """A machine is a QEMU and a directory."""
 
     has_guest = False

@@ -10,6 +10,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.contracts import test_process
 from tests.contracts.hypervisor import HypervisorContract
+from tests.contracts.insides import Insides
 from vmcontroller.hypervisors import load
 from vmcontroller.hypervisors.process.record import Home
 from vmcontroller.hypervisors.several import Choice, SeveralHypervisors
@@ -19,7 +20,7 @@ from vmcontroller.machine import MachineSpec
 NAMES = ("even", "odd")
 
 
-class TestSeveral(HypervisorContract, TestCase):
+class TestSeveral(HypervisorContract, Insides, TestCase):
     """As two daemons' worth of machines, in one."""
 
     def make(self, state_dir: Path, owner: str) -> IHypervisor:

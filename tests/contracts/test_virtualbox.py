@@ -20,8 +20,10 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.contracts.harness import Harness, Program, S
+from tests.contracts.capabilities import CpuCap, MacAddress, Metrics, Probe, Screenshot
+from tests.contracts.harness import OWNER, Harness, Program, S
 from tests.contracts.hypervisor import HypervisorContract
+from tests.contracts.insides import Insides
 from tests.virtualbox.guest import Guest, manage
 from vmcontroller.errors import UnknownVM
 from vmcontroller.hypervisors.virtualbox import create
@@ -52,7 +54,7 @@ class RealVirtualBox:
         disks = [line for line in manage("list", "hdds").splitlines() if line.startswith("Location")]
         return machines + disks + [str(path) for folder in self.places.values() for path in folder.glob("*")]
 
-    def guest(self, vm: str, owner: str = "owner-one") -> Guest | None:
+    def guest(self, vm: str, owner: str = OWNER) -> Guest | None:
         """The guest in a machine, or None while it does not run."""
         title = f"vmcontroller-{owner}-{vm}"
         for process in Path("/proc").glob("[0-9]*"):
@@ -69,7 +71,9 @@ def _words(process: Path) -> list[str]:
         return []
 
 
-class TestVirtualBox(RealVirtualBox, HypervisorContract, TestCase):
+class TestVirtualBox(
+    RealVirtualBox, HypervisorContract, Insides, Metrics, Screenshot, CpuCap, MacAddress, Probe, TestCase
+):
     """A machine is a VM of VirtualBox, in its interpreter."""
 
     has_guest = False
@@ -136,7 +140,7 @@ class TestRealTrouble(RealVirtualBox, Harness, TestCase):
     async def test_removed_behind_our_back(self) -> None:
         """A machine that somebody removes with VirtualBox's own tools is unknown from then on."""
         vm = await self.create()
-        manage("unregistervm", f"vmcontroller-owner-one-{vm}")
+        manage("unregistervm", f"vmcontroller-{OWNER}-{vm}")
         await self.fails(UnknownVM, self.hypervisor.start(vm))
         await self.again()
         await self.assertState(vm, S.POWERED_OFF)  # Its files were still there.
@@ -155,7 +159,7 @@ class TestRealTrouble(RealVirtualBox, Harness, TestCase):
 
     async def test_probe(self) -> None:
         """Without its kernel module VirtualBox says that it does not work, and why."""
-        answer = await self.soon(create(reactor, self.directory(), "owner-one").probe())
+        answer = await self.soon(create(reactor, self.directory(), OWNER).probe())
         self.assertFalse(answer.works)
         self.assertIn("kernel module", answer.reason)
 

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from tests.contracts.harness import Program
+from tests.contracts.capabilities import CpuCap, MacAddress, Metrics, Probe, Screenshot
+from tests.contracts.harness import OWNER, Program
 from tests.contracts.hypervisor import HypervisorContract
+from tests.contracts.insides import Insides
 from tests.vmcontroller.hypervisors.virtualbox.case import WithFake
 from vmcontroller.interfaces import IHypervisor
 
 
-class Contract(WithFake, HypervisorContract):
+class Contract(WithFake, HypervisorContract, Insides, Metrics, Screenshot, CpuCap, MacAddress, Probe):
     """A machine is an object in this process."""
 
     has_guest = False
@@ -35,10 +37,10 @@ class Contract(WithFake, HypervisorContract):
         return known + [str(path) for folder in self.places for path in folder.glob("*")]
 
     async def crash(self, hypervisor: IHypervisor, vm: str) -> None:
-        self.fake(vm).end("Aborted")
+        self.fake(vm, OWNER).end("Aborted")
 
     async def run_program(self, hypervisor: IHypervisor, vm: str) -> Program:
-        machine = self.fake(vm)
+        machine = self.fake(vm, OWNER)
         assert machine.memory is not None
         machine.memory["program"] = True
 
@@ -48,12 +50,12 @@ class Contract(WithFake, HypervisorContract):
         return runs
 
     async def write(self, hypervisor: IHypervisor, vm: str, text: str) -> None:
-        disk = self.fake(vm).disk
+        disk = self.fake(vm, OWNER).disk
         assert disk is not None
         disk.text = text
 
     async def read(self, hypervisor: IHypervisor, vm: str) -> str:
-        return self.fake(vm).text
+        return self.fake(vm, OWNER).text
 
     spec = HypervisorContract.spec
 

@@ -17,14 +17,16 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from tests.contracts import boot_sector, stand_in_vmrun
+from tests.contracts.capabilities import MacAddress, Probe
 from tests.contracts.harness import Program
 from tests.contracts.hypervisor import HypervisorContract
+from tests.contracts.insides import Insides
 from vmcontroller.hypervisors.vmware.hypervisor import VMwareHypervisor
 from vmcontroller.hypervisors.vmware.vmrun import Vmrun
 from vmcontroller.interfaces import IHypervisor
 
 
-class TestVMware(HypervisorContract, TestCase):
+class TestVMware(HypervisorContract, Insides, MacAddress, Probe, TestCase):
     """Machines whose memory is a number and whose disk is a text."""
 
     has_guest = False

@@ -27,8 +27,10 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.contracts import boot_sector
-from tests.contracts.harness import Program, S
+from tests.contracts.capabilities import MacAddress, Metrics, Probe, Screenshot
+from tests.contracts.harness import OTHER_OWNER, OWNER, Program, S
 from tests.contracts.hypervisor import HypervisorContract
+from tests.contracts.insides import Insides
 from vmcontroller.errors import HypervisorFailed
 from vmcontroller.hypervisors.libvirt.definition import uuid_of
 from vmcontroller.hypervisors.libvirt.hypervisor import LibvirtHypervisor
@@ -42,7 +44,7 @@ _DISK = "/machine/peripheral/virtio-disk0/virtio-backend"
 _TEXT_AT = 512 * 1024
 
 
-class TestLibvirtd(HypervisorContract, TestCase):
+class TestLibvirtd(HypervisorContract, Insides, Metrics, Screenshot, MacAddress, Probe, TestCase):
     """Real domains, real snapshots, real saved states."""
 
     has_guest = False
@@ -117,7 +119,7 @@ class TestLibvirtd(HypervisorContract, TestCase):
         return known[shown.split()[1]]
 
     def ask_qemu(self, vm: str, command: str) -> str:
-        domain = self.libvirtd.connection.lookupByUUIDString(uuid_of("owner-one", vm))
+        domain = self.libvirtd.connection.lookupByUUIDString(uuid_of(OWNER, vm))
         return str(qemu.qemuMonitorCommand(domain, command, qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP))
 
     async def test_snapshot_of_a_saved_machine(self) -> None:
@@ -168,7 +170,9 @@ def pattern(text: str) -> int:
 
 
 def processes(vm: str = "") -> list[str]:
-    """The QEMU of a machine of owner-one, or of every machine, as pid and command line."""
+    """The QEMU of a machine of the first owner, or of every machine, as pid and command line."""
     shown = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    wanted = f"guest=vmcontroller-owner-one-{vm}," if vm else "guest=vmcontroller-owner-"
-    return [line.strip() for line in shown.splitlines() if wanted in line and "qemu-system" in line]
+    owners = (f"{OWNER}-{vm},",) if vm else (OWNER, OTHER_OWNER)
+    wanted = tuple(f"guest=vmcontroller-{owner}" for owner in owners)
+    lines = [line.strip() for line in shown.splitlines() if "qemu-system" in line]
+    return [line for line in lines if any(mark in line for mark in wanted)]

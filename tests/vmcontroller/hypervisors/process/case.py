@@ -21,7 +21,8 @@ from vmcontroller.hypervisors.process.record import Home
 from vmcontroller.machine import MachineSpec, MachineState
 
 STAND_IN = (sys.executable, "-m", "tests.contracts.stand_in_agent")
-OWNER = "process-tests"
+#: Of this run alone: another one may go on beside it on the same host.
+OWNER = f"process-tests-{os.getpid()}"
 S = MachineState
 
 
