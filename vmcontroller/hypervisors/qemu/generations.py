@@ -14,21 +14,25 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from vmcontroller.errors import SnapshotDamaged, SnapshotExists, UnknownSnapshot
 from vmcontroller.hypervisors.common import files
-from vmcontroller.hypervisors.qemu import digest
+from vmcontroller.hypervisors.qemu.layers import sha256_of
 from vmcontroller.hypervisors.qemu.record import Home
 from vmcontroller.machine import Snapshot
 
 MAKING = "making"
+#: Octets that are hashed at a time, and seconds between two looks at a file that grows.
+PIECE = 1 << 20
+_GLANCE = 0.001
 MEMORY, MANIFEST = "memory", "manifest.json"
 
 
 @dataclass(frozen=True)
 class Generation:
-    """``layer`` is the disk's frozen layer, 0 in a saved state. ``digest`` and ``octets`` are the memory file's,
+    """``layer`` is the disk's frozen layer, 0 in a saved state. ``sha256`` and ``octets`` are the memory file's,
     "" and 0 when no programs are held; then ``platform`` (what they need) is empty. ``number`` grows with each
     snapshot of a machine, whatever the clock does. ``pause`` is how many seconds the guest stood still for it.
     """
@@ -38,14 +42,14 @@ class Generation:
     taken: float
     number: int
     layer: int
-    digest: str = ""
+    sha256: str = ""
     octets: int = 0
     platform: Mapping[str, Any] | None = None
     pause: float = 0.0
 
     @property
     def holds_programs(self) -> bool:
-        return bool(self.digest)
+        return bool(self.sha256)
 
 
 def read(folder: Path) -> Generation:
@@ -74,11 +78,33 @@ def verify(folder: Path, generation: Generation) -> None:
     if not generation.holds_programs:
         return
     try:
-        whole = digest.of_file(memory) == (generation.digest, generation.octets)
+        whole = memory.stat().st_size == generation.octets and sha256_of(memory) == generation.sha256
     except OSError as error:
         raise SnapshotDamaged(f"{memory} cannot be read: {error}; restore another snapshot") from error
     if not whole:
         raise SnapshotDamaged(f"{memory} is not what was saved: it was cut or changed; restore another snapshot")
+
+
+def hash_growing(file: int, written: Event) -> tuple[str, int]:
+    """The hash of an open file that is written from its beginning to its end until ``written`` is set; how many octets.
+
+    One processor at most: QEMU, which writes the file, gets only what nobody else wants.
+    """
+    digest, octets, room = hashlib.sha256(), 0, memoryview(bytearray(PIECE))
+    while (more := _await_more(file, octets, written)) > 0:
+        read = os.preadv(file, [room[:more]], octets)
+        digest.update(room[:read])
+        octets += read
+    return digest.hexdigest(), octets
+
+
+def _await_more(file: int, begin: int, written: Event) -> int:
+    """How many octets, at most a piece, can be read; none at the end."""
+    while True:
+        ended, more = written.is_set(), os.fstat(file).st_size - begin
+        if ended or more >= PIECE:
+            return min(more, PIECE)
+        written.wait(_GLANCE)
 
 
 def link_memory(source: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, DeferredList
 
@@ -25,7 +25,7 @@ from vmcontroller.hypervisors.qemu.throttle import Throttle
 
 #: Seconds that QEMU may take to close its files when it is told to end.
 PATIENCE = 10.0
-_GLANCE = 0.005
+_GLANCE = 0.002
 #: A line of "info usernet": the protocol, a descriptor, then where it listens and where that leads.
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)")
 
@@ -72,10 +72,22 @@ class Life:
         """
         self._engine.reserve(record)
         try:
-            return await self._start(record, layers, accelerator, saved)
+            if saved is None:
+                return await self._start(record, layers, accelerator, None)
+            return await self._start_verified(record, layers, accelerator, saved)
         except Exception:
             await self.end(record, None)
             raise
+
+    async def _start_verified(self, record: Record, layers: list[int], accelerator: str, saved: Path) -> Running:
+        """Look at the memory while it is read, so that nobody waits for both."""
+        verified = self._engine.host.in_thread(generations.verify, saved, generations.read(saved))
+        started = Deferred.fromCoroutine(self._start(record, layers, accelerator, saved))
+        outcomes: list[tuple[bool, Any]] = await DeferredList([verified, started], consumeErrors=True)
+        for succeeded, outcome in outcomes:
+            if not succeeded:
+                outcome.raiseException()
+        return cast(Running, outcomes[-1][1])
 
     async def _start(self, record: Record, layers: list[int], accelerator: str, saved: Path | None) -> Running:
         waiting = ("-incoming", "defer") if saved else ()
@@ -89,17 +101,9 @@ class Life:
         self._child = Running(pid, process.started, proc.boot_id(), accelerator, 0, 0)
         await migration.prepare(self._monitor)
         if saved:
-            await self._load(saved)
+            await migration.load(self._monitor, saved / generations.MEMORY)
         door, chirp = await self._ports()
         return replace(self._child, door_port=door, chirp_port=chirp)
-
-    async def _load(self, saved: Path) -> None:
-        verified = self._engine.host.in_thread(generations.verify, saved, generations.read(saved))
-        loaded = Deferred.fromCoroutine(migration.load(self.monitor, saved / generations.MEMORY))
-        outcomes: list[tuple[bool, Any]] = await DeferredList([verified, loaded], consumeErrors=True)
-        for succeeded, outcome in outcomes:
-            if not succeeded:
-                outcome.raiseException()
 
     async def _ports(self) -> tuple[int, int]:
         table = await self.monitor.human("info usernet")
@@ -146,22 +150,30 @@ class Life:
         self._monitor = None
 
     async def end(self, record: Record, running: Running | None) -> None:
-        """End it and all that is left of earlier ones, with its files closed if it still listens."""
+        """End it with its files closed if it still listens; if not, kill it and all that is left of earlier ones."""
         self._release()
-        if self._monitor and running:
-            quitting = self._monitor.execute("quit").addTimeout(PATIENCE, self._engine.host.reactor)
-            await quitting.addErrback(lambda _: None)
-            await self._engine.host.in_thread(_await_end, running)
+        quit_by_itself = running and self._monitor and await self._quit(self._monitor, running)
         self.let_go()
-        await self._engine.host.in_thread(self.tree.kill)
+        if not quit_by_itself:
+            await self._engine.host.in_thread(self.tree.kill)
         ended = running or self._child
         if ended:
             await self._engine.host.in_thread(watch.reap, ended)
         self._child = None
         self._engine.leave(record)
 
+    async def _quit(self, monitor: Monitor, running: Running) -> bool:
+        """Tell it to end; whether it did."""
+        quitting = monitor.execute("quit").addTimeout(PATIENCE, self._engine.host.reactor)
+        await quitting.addErrback(lambda _: None)
+        return await self._engine.host.in_thread(_await_end, running)
 
-def _await_end(running: Running) -> None:
+
+def _await_end(running: Running) -> bool:
+    """Whether it ended in time."""
     until = time.monotonic() + PATIENCE
-    while watch.process_of(running) and time.monotonic() < until:
+    while alive := bool(watch.process_of(running)):
+        if time.monotonic() > until:
+            break
         time.sleep(_GLANCE)
+    return not alive

@@ -249,9 +249,9 @@ class QemuMachine:
 
     async def _write_state(self, saved: Path) -> None:
         assert self.record.running
-        digest, octets = await migration.save(self._host, self.life.monitor, saved / MEMORY, _nothing)
+        sha256, octets = await migration.save(self._host, self.life.monitor, saved / MEMORY, _nothing)
         hardware = platform(self.record, self.record.running.accelerator)
-        made = Generation("", "", self._host.wall(), 0, 0, digest, octets, hardware)
+        made = Generation("", "", self._host.wall(), 0, 0, sha256, octets, hardware)
         await self._host.in_thread(generations.write, saved, made)
 
     async def _take_up(self, running: Running) -> None:

@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from vmcontroller.errors import DiskFull, HypervisorFailed, VMControllerError
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.host import Host
-from vmcontroller.hypervisors.qemu import digest
+from vmcontroller.hypervisors.qemu import generations
 from vmcontroller.hypervisors.qemu.layers import tells_no_room
 from vmcontroller.hypervisors.qemu.qmp import Message, Monitor
 
@@ -39,7 +39,7 @@ async def prepare(monitor: Monitor) -> None:
 
 
 async def save(host: Host, monitor: Monitor, target: Path, at_switch: Callable[[], Awaitable[None]]) -> tuple[str, int]:
-    """Write the memory into a new file; its digest, and how many octets. The guest stands still afterwards.
+    """Write the memory into a new file; its hash, and how many octets. The guest stands still afterwards.
 
     ``at_switch`` is awaited when the guest stands still and its disks are still QEMU's. When this fails the guest
     may stand still, too; HypervisorFailed, DiskFull.
@@ -60,7 +60,7 @@ def new_file(path: Path) -> int:
 
 async def _save(host: Host, monitor: Monitor, file: int, at_switch: Callable[[], Awaitable[None]]) -> tuple[str, int]:
     written = Event()
-    hashed = host.in_thread(digest.of_growing, file, written)
+    hashed = host.in_thread(generations.hash_growing, file, written)
     try:
         await _write(host, monitor, file, at_switch)
         written.set()

@@ -71,12 +71,12 @@ class Snapshots:
             made = await self._host.in_thread(self._described, draft, name, description, lower)
             pause = _Pause(monitor, self._host.reactor.seconds)
             try:
-                digest, octets = await self._stream(monitor, draft / MEMORY, lower)
+                sha256, octets = await self._stream(monitor, draft / MEMORY, lower)
             finally:
                 if runs:
                     await migration.go_on(self._host, monitor)
                 seconds = pause.over()
-            made = replace(made, digest=digest, octets=octets, platform=platform, pause=seconds)
+            made = replace(made, sha256=sha256, octets=octets, platform=platform, pause=seconds)
             await self._host.in_thread(self._keep, draft, place, made)
 
     @asynccontextmanager
@@ -98,7 +98,7 @@ class Snapshots:
         saved = self._home.path / self._machine.record.saved
         held = generations.read(saved)
         generations.link_memory(saved, draft)
-        return replace(made, digest=held.digest, octets=held.octets, platform=held.platform)
+        return replace(made, sha256=held.sha256, octets=held.octets, platform=held.platform)
 
     async def _stream(self, monitor: Monitor, target: Path, lower: int) -> tuple[str, int]:
         """Write the memory, and freeze the disk at the very moment that the memory is of."""

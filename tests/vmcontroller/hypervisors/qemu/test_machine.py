@@ -370,8 +370,8 @@ class TestSaved(QemuTestCase):
         await self.running()
         await self.hypervisor.saveState(VM)
         manifest = self.home.path / self.home.load().saved / "manifest.json"
-        manifest.write_text(manifest.read_text().replace('"digest"', '"sha256"'))
-        await self.fails(SnapshotDamaged, self.hypervisor.start(VM), "holds no whole state", "sha256")
+        manifest.write_text(manifest.read_text().replace('"sha256"', '"digest"'))
+        await self.fails(SnapshotDamaged, self.hypervisor.start(VM), "holds no whole state", "digest")
 
     async def test_other_hardware(self) -> None:
         """A state that was saved with other hardware is not started: the guest would crash."""
