@@ -5,28 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
-import pytest
 
-from tests.loopback.house import House, house, wait_for
-from tests.vm import guest_image
-from vmcontroller.errors import BuildFailed
-from vmcontroller.images.debian import tools
+from tests.loopback.house import House, wait_for
+from tests.vm.guests import awaited, counting, out, qemu
 
 MIB = 1 << 20
-#: Seconds in which an emulated guest boots, on a busy host.
-PATIENCE = 120.0
-
-#: Counts seconds into a file, and says at the end how far it came: a command that has to survive.
-COUNTER = "i=0; while [ $i -lt {rounds} ]; do i=$((i+1)); echo $i >> counted; sleep 0.2; done; wc -l < counted"
-
 #: Tries to reach what is around the guest, and says what answers.
 INTRUDER = """
 import socket
@@ -44,64 +32,9 @@ except OSError:
 """
 
 
-@pytest.fixture(scope="module")
-def image() -> str:
-    if not shutil.which("qemu-system-x86_64"):
-        pytest.skip("QEMU is not installed; on Debian: qemu-system-x86 and qemu-utils")
-    try:
-        tools.require()
-        return str(guest_image.shelf().find("default"))
-    except BuildFailed as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[House]:
-    """A daemon with one guest, called "guest", which has said HELLO."""
-    with house(tmp_path_factory.mktemp("qemu"), "--hypervisor", "qemu") as lived:
-        lived.call("createVM", "guest", image, {"memoryMB": 384})
-        lived.call("start", "guest")
-        awaited(lived, "guest")
-        yield lived
-
-
-def awaited(home: House, vm: str) -> None:
-    """Wait until a VM's agent is there; one call may not take as long as a boot."""
-    wait_for(lambda: home.call("waitForVM", vm, 5.0), f"{vm} says no HELLO", PATIENCE)
-
-
-def qemu(home: House, vm: str = "guest") -> psutil.Process:
-    """The process of a VM's QEMU."""
-    place = str(home.state / "qemu" / home.call("getVM", vm)["id"])
-    for process in psutil.process_iter(["name"]):
-        try:
-            if str(process.info["name"]).startswith("qemu-system") and process.cwd() == place:
-                return process
-        except psutil.Error:
-            continue  # It has ended meanwhile.
-    raise AssertionError(f"{vm} has no QEMU")
-
-
-def out(home: House, script: str, vm: str = "guest") -> str:
-    """What a line of shell says, without the last end of line."""
-    return str(home.shell(vm, script)["out"]).strip()
-
-
 def test_command(home: House) -> None:
     """A command runs in Debian, and its output comes back."""
     assert "Linux" in out(home, "uname -a")
-
-
-def test_two_machines_of_one_image(home: House, image: str) -> None:
-    """Two VMs share an image: what one writes the other does not see, and the image stays as it was."""
-    before = hashlib.sha256(Path(image).read_bytes()).hexdigest()
-    home.call("createVM", "second", image, {"memoryMB": 384})
-    home.call("start", "second")
-    out(home, "echo mine > /root/whose; sync")
-    awaited(home, "second")
-    assert out(home, "cat /root/whose || echo nobody", "second") == "nobody"
-    home.call("removeVM", "second")
-    assert hashlib.sha256(Path(image).read_bytes()).hexdigest() == before
 
 
 def test_files(home: House) -> None:
@@ -166,7 +99,7 @@ def sorted_listeners(home: House) -> list[psutil._common.pconn]:
 
 def test_pause(home: House) -> None:
     """A command goes on after ten seconds in which its machine stood still."""
-    running = home.run("guest", "/bin/sh", "-c", COUNTER.format(rounds=15) + "; rm counted")
+    running = counting(home, "guest", 15)
     home.call("pause", "guest")
     time.sleep(10)
     home.call("resume", "guest")
@@ -175,8 +108,7 @@ def test_pause(home: House) -> None:
 
 def test_save_and_restore(home: House) -> None:
     """A command survives that its machine is put away; the agent is back within seconds, with the right time."""
-    running = home.run("guest", "/bin/sh", "-c", COUNTER.format(rounds=30) + "; rm counted")
-    wait_for(lambda: "counted" in str(home.call("listFiles", "guest")), "it does not count")
+    running = counting(home, "guest", 30)
     home.call("saveState", "guest")
     assert home.call("getState", "guest") == "Saved"
     begun = time.monotonic()
@@ -189,8 +121,7 @@ def test_save_and_restore(home: House) -> None:
 
 def test_snapshot_of_a_running_command(home: House) -> None:
     """A command that ran when a snapshot was taken ends right, once, after the machine was brought back to it."""
-    running = home.run("guest", "/bin/sh", "-c", COUNTER.format(rounds=40) + "; rm counted")
-    wait_for(lambda: "counted" in str(home.call("listFiles", "guest")), "it does not count")
+    running = counting(home, "guest", 40)
     home.call("takeSnapshot", "guest", "middle")
     manifest = next((home.state / "qemu").glob("*/snapshots/*/manifest.json")).read_text()
     print(f"the guest stood still for {json.loads(manifest)['pause']:.3f} s")
@@ -206,7 +137,7 @@ def test_snapshot_of_a_running_command(home: House) -> None:
 
 def test_daemon_killed(home: House) -> None:
     """kill -9 of the daemon: the next one finds the machine running, and the command's result."""
-    running = home.run("guest", "/bin/sh", "-c", COUNTER.format(rounds=15) + "; rm counted")
+    running = counting(home, "guest", 15)
     process = qemu(home)
     home.kill_daemon()
     home.restart()
@@ -214,14 +145,6 @@ def test_daemon_killed(home: House) -> None:
     awaited(home, "guest")
     assert home.result(running)["out"].strip() == "15"
     assert qemu(home) == process
-
-
-def test_shutdown(home: House) -> None:
-    """The guest obeys the power button."""
-    home.call("shutdown", "guest")
-    wait_for(lambda: home.call("getState", "guest") == "PoweredOff", "it does not switch off")
-    home.call("start", "guest")
-    awaited(home, "guest")
 
 
 def test_qemu_killed(home: House) -> None:
