@@ -25,7 +25,7 @@ from vmcontroller.wire.door import DaemonSide, DoorRefused
 HANDSHAKE_TIMEOUT = 10.0
 FIRST_WAIT, LONGEST_WAIT = 0.05, 5.0
 #: Each wait to the one before: whoever takes long to boot is met soon, in proportion, after that.
-GROWTH = 1.1
+GROWTH = 1.05
 #: How many tries may be open side by side.
 TRIES = 4
 
