@@ -171,7 +171,7 @@ def pattern(text: str) -> int:
 
 def processes(vm: str = "") -> list[str]:
     """The QEMU of a machine of the first owner, or of every machine, as pid and command line."""
-    shown = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(["ps", "-eww", "-o", "pid,args"], capture_output=True, text=True, check=True).stdout
     owners = (f"{OWNER}-{vm},",) if vm else (OWNER, OTHER_OWNER)
     wanted = tuple(f"guest=vmcontroller-{owner}" for owner in owners)
     lines = [line.strip() for line in shown.splitlines() if "qemu-system" in line]

@@ -21,12 +21,16 @@ _MANAGED_SAVE, _SNAPSHOTS_METADATA = 1, 2
 
 
 class Domain:
-    """The domain with this UUID, whether it exists or not. ``definition`` is the file with its XML."""
+    """The domain with this UUID, whether it exists or not.
 
-    def __init__(self, link: Link, uuid: str, definition: Path) -> None:
+    ``definition`` is the file with its XML, ``run`` what runs a virDomain.
+    """
+
+    def __init__(self, link: Link, uuid: str, definition: Path, run: Callable[[Any], None]) -> None:
         self._link = link
         self._uuid = uuid
         self._definition = definition
+        self._run = run
 
     def _on(self, work: Callable[[Any], R]) -> R:
         return self._link.run(lambda connection: work(connection.lookupByUUIDString(self._uuid)))
@@ -74,8 +78,8 @@ class Domain:
         return self._uuid in self._link.run(lambda connection: [d.UUIDString() for d in connection.listAllDomains()])
 
     def start(self) -> None:
-        """Run it, from its saved state if there is one."""
-        self._on(lambda domain: domain.create())
+        """Run it, from its saved state if there is one. MemoryShort."""
+        self._on(self._run)
 
     def stop(self) -> None:
         """Cut the power, if there is any."""

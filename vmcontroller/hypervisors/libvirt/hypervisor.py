@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from vmcontroller.errors import HypervisorMissing
-from vmcontroller.hypervisors.common import files, overlay
+from vmcontroller.hypervisors.common import files, overlay, proc
 from vmcontroller.hypervisors.common.driven import Reach, Record
 from vmcontroller.hypervisors.common.driven_face import DrivenFace
 from vmcontroller.hypervisors.common.host import Host, IPluginReactor
@@ -22,6 +22,7 @@ from vmcontroller.hypervisors.libvirt.domain import Domain
 from vmcontroller.hypervisors.libvirt.link import Link, connect
 from vmcontroller.hypervisors.libvirt.machine import LibvirtMachine
 from vmcontroller.hypervisors.libvirt.reach import ByQemu
+from vmcontroller.hypervisors.libvirt.room import Room
 from vmcontroller.images import seed
 from vmcontroller.images.store import Base
 from vmcontroller.interfaces import IHypervisor, IKeepsPrograms, IMacAddress, IMetrics, IProbe, IScreenshot, Suitability
@@ -48,6 +49,7 @@ class LibvirtHypervisor(DrivenFace[LibvirtMachine]):
         self._host = Host(reactor)
         self._uri = uri
         self._link = Link(uri)
+        self._room = Room()
         self._dialect = dialect.TEST
         self._confined = False
         super().__init__(self._host, state_dir, owner, GLANCE)
@@ -100,8 +102,15 @@ class LibvirtHypervisor(DrivenFace[LibvirtMachine]):
         files.write(draft / _DEFINITION, domain_xml(record, self._dialect, parts, self._confined))
 
     def _known(self, home: Home, record: Record) -> LibvirtMachine:
-        domain = Domain(self._link, uuid_of(self._owner, record.id), home.path / _DEFINITION)
+        domain = Domain(self._link, uuid_of(self._owner, record.id), home.path / _DEFINITION, self._start)
         return LibvirtMachine(self._host, home, record, domain, self._reach(domain, record))
+
+    def _start(self, domain: Any) -> None:
+        """What takes none of this system's memory, or where nobody can tell, its hypervisor has to refuse."""
+        if self._dialect.forwards and proc.available():
+            self._room.start(domain)
+        else:
+            domain.create()
 
     def _reach(self, domain: Domain, record: Record) -> Reach:
         if self._dialect.forwards:

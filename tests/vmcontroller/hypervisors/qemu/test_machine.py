@@ -24,7 +24,8 @@ from vmcontroller.errors import (
     SnapshotDamaged,
 )
 from vmcontroller.hypervisors.common import files, proc
-from vmcontroller.hypervisors.qemu import generations, life, memory, migration, qmp
+from vmcontroller.hypervisors.common.memory import available_mb
+from vmcontroller.hypervisors.qemu import generations, life, migration, qmp
 from vmcontroller.hypervisors.qemu.acceleration import Verdict
 
 
@@ -67,7 +68,7 @@ class TestMaking(QemuTestCase):
 
     async def test_not_enough_memory(self) -> None:
         """A machine that does not fit is not started, and stays as it was."""
-        await self.hypervisor.createVM(self.spec(memory_mb=memory.available_mb()))
+        await self.hypervisor.createVM(self.spec(memory_mb=available_mb()))
         await self.fails(MemoryShort, self.hypervisor.start(VM), "MiB")
         self.assertIs(await self.state(), S.POWERED_OFF)
 

@@ -17,6 +17,7 @@ from twisted.internet.task import Clock
 from tests.vmcontroller.hypervisors.common.programs import eventually
 from vmcontroller.errors import BadRequest, HypervisorFailed, HypervisorMissing, MemoryShort
 from vmcontroller.hypervisors.common import proc
+from vmcontroller.hypervisors.common.memory import OVERHEAD_MB, RESERVE_MB, available_mb
 from vmcontroller.hypervisors.qemu import acceleration, emulator, memory, probe
 from vmcontroller.hypervisors.qemu.acceleration import Acceleration, Verdict
 from vmcontroller.hypervisors.qemu.emulator import Emulator
@@ -39,21 +40,21 @@ class TestMemory:
         """The sentence says how much is needed and how much is left."""
         memory.demand(16, [])
         with pytest.raises(MemoryShort, match=r"needs \d+ MiB.*and \d+ are left"):
-            memory.demand(memory.available_mb(), [])
+            memory.demand(available_mb(), [])
 
     def test_promised(self) -> None:
         """What others were promised is not free before they have touched it."""
-        half = memory.available_mb() // 2
-        memory.demand(half - memory.OVERHEAD_MB - memory.RESERVE_MB, [])
+        half = available_mb() // 2
+        memory.demand(half - OVERHEAD_MB - RESERVE_MB, [])
         for pid in (0, os.getpid()):
             with pytest.raises(MemoryShort):
-                memory.demand(half - memory.OVERHEAD_MB, [(half, pid)])
+                memory.demand(half - OVERHEAD_MB, [(half, pid)])
 
     def test_ended(self) -> None:
         """Who has ended has no memory."""
         with subprocess.Popen(["true"]) as process:
             process.wait()
-        memory.demand(16, [(memory.available_mb(), process.pid)])
+        memory.demand(16, [(available_mb(), process.pid)])
 
 
 class TestThrottle:
