@@ -65,6 +65,15 @@ def test_cloud_image(tmp_path: Path) -> None:
 
 
 @needs_e2fsprogs
+@needs_qemu_img
+def test_appliance(tmp_path: Path) -> None:
+    """The disk in an OVA is looked into as any other."""
+    disk = disks.convert(system(tmp_path, SYSTEM), "vmdk", "-o", "subformat=streamOptimized")
+    appliance = disks.ova(tmp_path / "some.ova", {"some.ovf": disks.OVF.encode(), "disk.vmdk": disk.read_bytes()})
+    assert missing(appliance) == ["the agent"]
+
+
+@needs_e2fsprogs
 def test_old_system(tmp_path: Path) -> None:
     """What the agent needs and is not there is told, each with what to do."""
     raw = system(tmp_path, {"usr/bin/python3.9": ""}, code=b"", flag=0)
