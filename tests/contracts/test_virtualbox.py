@@ -6,6 +6,7 @@ Machines run the test guest (tests/virtualbox/guest.S), which has no agent and n
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -165,22 +166,56 @@ class TestRealTrouble(RealVirtualBox, Harness, TestCase):
 
 
 class TestNetwork(RealVirtualBox, Harness, TestCase):
-    """What a guest reaches from behind VirtualBox's NAT, and who reaches it: the network guest tries all of it."""
+    """What a guest reaches, and who reaches it: the network guest tries all of it."""
 
     has_guest = False
     disk = "/opt/network.bin"
 
     async def test_what_is_open(self) -> None:
-        """The door answers. Nothing is reached over IPv4; the host is over IPv6, also at its IPv4 loopback."""
+        """The door answers. No address of the host does, and nobody even tries to call one."""
         for address in ("198.51.100.7/32", "2001:db8::7/128"):
             subprocess.run(["ip", "address", "add", address, "dev", "lo"], check=True)
         met = self.listen()
+        before = calls()
         vm = await self.running()
         await self.knocked(vm)
+        self.assertEqual((met, calls()), ([], before))
+        await self.assertDoorAnswers(vm)
+
+    async def test_door_answers_again(self) -> None:
+        """After a pause, a saved state, a snapshot; for the next daemon, also if the tunnel's port is taken by then."""
+        vm = await self.running()
+        await self.knocked(vm)
+        for verbs in (("pause", "resume"), ("saveState", "start")):
+            for verb in verbs:
+                await self.soon(getattr(self.hypervisor, verb)(vm))
+            await self.assertDoorAnswers(vm)
+        await self.soon(self.hypervisor.takeSnapshot(vm, "snapshot", ""))
+        await self.assertDoorAnswers(vm)
+        await self.soon(self.hypervisor.powerOff(vm))
+        await self.soon(self.hypervisor.restoreSnapshot(vm, "snapshot"))
+        await self.soon(self.hypervisor.start(vm))
+        await self.assertDoorAnswers(vm)
+        await self.again()
+        await self.assertDoorAnswers(vm)
+        before = self.tunnel(vm)
+        await self.soon(self.hypervisor.disconnect(False))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as somebody:
+            somebody.bind(("127.0.0.1", before))
+            await self.again()
+            await self.assertDoorAnswers(vm)
+        self.assertNotEqual(self.tunnel(vm), before)
+
+    def tunnel(self, vm: str) -> int:
+        """Our port of a machine's tunnel, as it stands in VirtualBox's settings."""
+        settings = (self.state_dir / "virtualbox" / vm / "machine.vbox").read_text(encoding="utf-8")
+        return int(re.findall(r'name="dport" value="(\d+)"', settings)[-1])  # Those of snapshots stand before.
+
+    async def assertDoorAnswers(self, vm: str) -> None:
+        """It says again what it hears, also what fills the largest frame."""
         address = await self.soon(self.hypervisor.guestAddress(vm))
-        self.assertEqual(await deferToThread(conversation, address.host, address.door_port), b"from the guest\n")
-        hosts = ("127.0.0.1", "::1", "2001:db8::7")  # The first one by its name of ::ffff:127.0.0.1.
-        self.assertEqual(sorted(met), sorted((kind, host) for kind in ("TCP", "UDP") for host in hosts))
+        for word in (b"hello", os.urandom(8960)):
+            self.assertEqual(await deferToThread(conversation, address.host, address.door_port, word), word)
 
     def listen(self) -> list[tuple[str, str]]:
         """Listen at all addresses of this host, IPv4 ones too; who comes, and from where, is put into the list."""
@@ -198,6 +233,12 @@ class TestNetwork(RealVirtualBox, Harness, TestCase):
         while guest is None or not guest.holds(b"KNOCKED\n"):
             self.assertLess(time.monotonic(), end, "the guest never knocks")
             await deferLater(reactor, 0.5)
+
+
+def calls() -> int:
+    """How many TCP connections anybody has tried to make in this network namespace."""
+    names, numbers = (line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line[:4] == "Tcp:")
+    return int(numbers[names.index("ActiveOpens")])
 
 
 class Caller(Protocol):
@@ -223,8 +264,11 @@ class Letterbox(DatagramProtocol):
         self.met.append(("UDP", address[0].removeprefix("::ffff:")))
 
 
-def conversation(host: str, port: int) -> bytes:
+def conversation(host: str, port: int, word: bytes) -> bytes:
     """What is answered to a word."""
     with socket.create_connection((host, port), 20) as one:
-        one.sendall(b"hello")
-        return one.recv(100)
+        one.sendall(word)
+        heard = b""
+        while len(heard) < len(word) and (data := one.recv(65536)):
+            heard += data
+    return heard

@@ -1,16 +1,17 @@
-/* The network guest: knocks at whatever may answer from behind VirtualBox's NAT, and answers at the agent's door itself.
+/* The network guest: knocks at whatever may answer around a machine, and echoes what is said at the agent's door.
  *
  * No operating system, an Intel 82540EM card without interrupts, and just enough of ARP, IP, TCP and UDP. Each knock has a
  * source port of its own, by which the host's side knows it. At address 0x30000 stands how far it got: KNOCKED at last.
+ * Frames may be as large as the card takes them.
  */
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
 
-enum { PORT = 7777, DOOR = 61614, SYN = 2, PSH_ACK = 0x18, SYN_ACK = 0x12, TCP = 6, UDP = 17 };
+enum { PORT = 7777, MSS = 8960, DOOR = 61614, SYN = 2, PSH_ACK = 0x18, SYN_ACK = 0x12, TCP = 6, UDP = 17 };
 enum { ARP = 0x806, IPV4 = 0x800, IPV6 = 0x86dd };
 enum { STATUS = 0x8, RECEIVE = 0x100, TRANSMIT = 0x400, RING_IN = 0x2800, RING_OUT = 0x3800, ADDRESS = 0x5400 };
-enum { BASE = 0, LENGTH = 8, HEAD = 0x10, TAIL = 0x18, SLOTS = 8, SLOT = 2048 };
+enum { BASE = 0, LENGTH = 8, HEAD = 0x10, TAIL = 0x18, SLOTS = 8, SLOT = 16384 };
 
 struct slot {
     u32 low, high;
@@ -20,7 +21,7 @@ struct slot {
 } __attribute__((packed));
 
 static volatile struct slot *const in = (void *)0x40000, *const out = (void *)0x41000;
-static u8 *const in_data = (u8 *)0x50000, *const out_data = (u8 *)0x60000;
+static u8 *const in_data = (u8 *)0x200000, *const out_data = (u8 *)0x300000;
 static char *const told = (char *)0x30000;
 static volatile u8 *card;
 static u32 next_in, next_out;
@@ -102,7 +103,7 @@ static void start_card(void)
         in[i] = (struct slot){.low = (u32)in_data + SLOT * i};
     set_ring(RING_IN, in, SLOTS - 1);
     set_ring(RING_OUT, out, 0);
-    *reg(RECEIVE) = 0x0400801a;  /* On, promiscuous, broadcasts, without the checksum. */
+    *reg(RECEIVE) = 0x0601803a;  /* On, promiscuous, broadcasts, large frames in whole slots, without the checksum. */
     *reg(TRANSMIT) = 0x010400fa; /* On, padded. */
     while (!(*reg(STATUS) & 2))
         ;
@@ -181,7 +182,7 @@ static void put_tcp(u8 *at, u16 from, u16 to, u32 sequence, u32 answered, u8 fla
     put16(at + 10, answered);
     at[12] = 0x50;
     at[13] = flags;
-    put16(at + 14, 8192);
+    put16(at + 14, 0xffff);
 }
 
 static void put_udp(u8 *at, u16 from, u16 to, const u8 *data, u32 length)
@@ -207,19 +208,24 @@ static void tell_ip6(void)
 
 /* -- what comes in */
 
+static u32 get32(const u8 *at) { return (u32)get16(at) << 16 | get16(at + 2); }
+
 static void answer_door(const u8 *got)
 {
+    static const u8 largest[] = {2, 4, MSS >> 8, MSS & 0xff};
     const u8 *segment = got + 34;
-    u32 sequence = (u32)get16(segment + 4) << 16 | get16(segment + 6);
-    u32 length = get16(got + 16) - 20 - (segment[12] >> 4) * 4;
+    u32 sequence = get32(segment + 4), head = (segment[12] >> 4) * 4;
+    u32 length = get16(got + 16) - 20 - head;
     u8 *at = frame(IPV4);
     if (segment[13] & SYN) {
         put_tcp(at + 34, DOOR, get16(segment), 1000, sequence + 1, SYN_ACK);
-        send_ip(at, TCP, got + 26, 20, 16);
+        at[46] = 0x60;
+        copy(at + 54, largest, 4);
+        send_ip(at, TCP, got + 26, 24, 16);
     } else if (length) {
-        put_tcp(at + 34, DOOR, get16(segment), 1001, sequence + length, PSH_ACK);
-        copy(at + 54, "from the guest\n", 15);
-        send_ip(at, TCP, got + 26, 35, 16);
+        put_tcp(at + 34, DOOR, get16(segment), get32(segment + 8), sequence + length, PSH_ACK);
+        copy(at + 54, segment + head, length);
+        send_ip(at, TCP, got + 26, 20 + length, 16);
     }
 }
 

@@ -23,7 +23,7 @@ from vmcontroller.interfaces import Considered, IHypervisor, IProbe, Suitability
 
 AUTO = "auto"
 #: Who goes first among equals; plugins of others follow.
-ORDER = ("virtualbox", "qemu", "libvirt", "vmware", "process")
+ORDER = ("qemu", "virtualbox", "libvirt", "vmware", "process")
 #: Seconds that a plugin may take to say how well it works.
 PATIENCE = 20.0
 

@@ -82,7 +82,8 @@ def taken(tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("says", "best"),
     [
-        ({"qemu": FAST, "virtualbox": FAST}, "virtualbox"),
+        ({"qemu": FAST, "virtualbox": FAST}, "qemu"),
+        ({"qemu": SLOW, "virtualbox": FAST}, "virtualbox"),
         ({"qemu": FAST, "virtualbox": GONE}, "qemu"),
         ({"qemu": SLOW, "libvirt": FAST}, "libvirt"),
         ({"qemu": SLOW, "process": OPEN}, "qemu"),
@@ -135,14 +136,14 @@ def test_one_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_machines_are_never_hidden(shelf: Shelf, tmp_path: Path) -> None:
     """Who has machines stays in use when another one is best; who has none any more does not."""
-    shelf.put(qemu=FAST)
+    shelf.put(virtualbox=FAST)
     result(auto(tmp_path).createVM(MachineSpec("a", "A", "g")))
     shelf.put(qemu=FAST, virtualbox=FAST)
     hypervisor = auto(tmp_path)
-    assert [one.name for one in hypervisor.considered if one.chosen] == ["virtualbox", "qemu"]
-    assert hypervisor.member("a").name == "qemu"
+    assert [one.name for one in hypervisor.considered if one.chosen] == ["qemu", "virtualbox"]
+    assert hypervisor.member("a").name == "virtualbox"
     result(hypervisor.removeVM("a"))
-    assert taken(tmp_path) == ["virtualbox"]
+    assert taken(tmp_path) == ["qemu"]
 
 
 def test_whoever_has_machines_is_missed(shelf: Shelf, tmp_path: Path) -> None:

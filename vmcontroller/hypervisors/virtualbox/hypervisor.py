@@ -14,10 +14,11 @@ from zope.interface import implementer
 from vmcontroller.errors import NetworkRefused, VMControllerError
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.face import Face
-from vmcontroller.hypervisors.common.host import Host, IPluginReactor
+from vmcontroller.hypervisors.common.host import Host
 from vmcontroller.hypervisors.virtualbox import jobs
 from vmcontroller.hypervisors.virtualbox.com import Com, Peer, in_process
 from vmcontroller.hypervisors.virtualbox.machine import VirtualBoxMachine
+from vmcontroller.hypervisors.virtualbox.reach import IVirtualBoxReactor, Reach
 from vmcontroller.hypervisors.virtualbox.record import Home, Record
 from vmcontroller.images import seed
 from vmcontroller.images.store import Base, ImageStore
@@ -35,8 +36,6 @@ from vmcontroller.machine import GuestAddress, Machine, MachineSpec
 
 #: What is used without a copy. A VMDK may have no UUID, and VirtualBox would write one into it.
 FORMATS = ("vdi",)
-#: Both were seen on 7.2.22 (docs/reference/virtualbox.md).
-_NOT_CLOSED = "VirtualBox's NAT leaves this computer's loopback open to its VMs over IPv6"
 _NO_NETWORK = (
     "VirtualBox opens this computer's loopback to a VM that has a network; make the VM without one, or with another"
     " hypervisor"
@@ -53,12 +52,13 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
 
     def __init__(
         self,
-        reactor: IPluginReactor,
+        reactor: IVirtualBoxReactor,
         state_dir: Path,
         owner: str,
         start: Callable[[Connection], Peer] = in_process,
         period: float = PERIOD,
     ) -> None:
+        self._reactor = reactor
         self._host = Host(reactor)
         self._com = Com(self._host, start, period)
         self._images = ImageStore(state_dir / "images", reactor)
@@ -73,13 +73,13 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
         try:
             return await self._suitability()
         except VMControllerError as error:
-            return Suitability(False, False, str(error), isolated=False)
+            return Suitability(False, False, str(error))
         finally:
             await self._com.close()
 
     async def _suitability(self) -> Suitability:
         known = await self._com.ask(jobs.abilities)
-        return Suitability(known.works, known.accelerated, f"{known.words}; {_NOT_CLOSED}", isolated=False)
+        return Suitability(known.works, known.accelerated, known.words)
 
     def version(self) -> Deferred[str]:
         return Deferred.fromCoroutine(self._com.ask(jobs.version))
@@ -103,7 +103,7 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
         known = list(self._machines.values())
         labels = await self._com.ask(jobs.states, [machine.record.uuid for machine in known])
         for machine in known:
-            machine.see(labels[machine.record.uuid])
+            await machine.see(labels[machine.record.uuid])
         self._drop_removed()
         return [machine.record.machine(machine.state) for machine in self._machines.values()]
 
@@ -120,7 +120,7 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
         return self._known(Home(path), Home(path).load())
 
     def _known(self, home: Home, record: Record) -> VirtualBoxMachine:
-        return VirtualBoxMachine(self._host, self._com, home, record)
+        return VirtualBoxMachine(self._host, self._com, home, record, Reach(self._reactor))
 
     async def _build(self, spec: MachineSpec) -> VirtualBoxMachine:
         if spec.network:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from vmcontroller.errors import HypervisorFailed
-from vmcontroller.hypervisors.virtualbox import disks, nat
+from vmcontroller.hypervisors.virtualbox import disks, tunnel
 from vmcontroller.hypervisors.virtualbox.link import Link, vbox_text
 from vmcontroller.hypervisors.virtualbox.worker import Steps
-from vmcontroller.machine import GuestAddress
 
 #: The mark on every machine of ours, among VirtualBox's extra data.
 _MARK = "vmcontroller/owner"
@@ -76,11 +75,6 @@ def _state(link: Link, uuid: str) -> str | None:
     return link.state(machine) if machine is not None else None
 
 
-def address(link: Link, uuid: str) -> GuestAddress | None:
-    """Where a running machine's guest is reached."""
-    return nat.address(link.machine(uuid))
-
-
 def mac(link: Link, uuid: str) -> str:
     """The card's address, in pairs with colons."""
     digits = link.machine(uuid).get_network_adapter(0).mac_address
@@ -132,7 +126,7 @@ def _set_up(link: Link, machine: Any, plan: Plan) -> None:
     link.shims.with_io_apic(machine)
     link.shims.without_sound(machine)
     machine.add_storage_controller(disks.CONTROLLER, link.library.StorageBus.sata).port_count = 2
-    nat.plug_in(link, machine)
+    tunnel.leave_out(link, machine)
 
 
 def _set_boot_order(link: Link, machine: Any) -> None:
@@ -170,16 +164,17 @@ def _strike_off(link: Link, machine: Any, home: Path) -> None:
 # -- verbs
 
 
-def start(link: Link, uuid: str) -> Steps:
-    """Run a machine without a window. Its ports are chosen anew, its programs go on if it is Saved."""
+def start(link: Link, uuid: str, ports: tunnel.Ports) -> Steps:
+    """Run a machine without a window. Its card leads to ``ports``, its programs go on if it is Saved."""
     machine = link.machine(uuid)
     yield lambda: link.free(machine)
     with link.editing(uuid) as changed:
-        nat.open_ports(link, changed)
+        tunnel.plug_in(link, changed, ports)
     session = link.session()
     try:
         yield machine.launch_vm_process(session, "headless", [])
-        nat.mend_ports(link, session.machine)
+    except HypervisorFailed as error:
+        raise tunnel.explained(error) from None
     finally:
         link.release(session)
 

@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.error import CannotListenError
 
 from vmcontroller.errors import BadRequest
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.host import Host
 from vmcontroller.hypervisors.common.verb import verb
-from vmcontroller.hypervisors.virtualbox import jobs, snapshots
+from vmcontroller.hypervisors.virtualbox import jobs, snapshots, tunnel
 from vmcontroller.hypervisors.virtualbox.com import Com
+from vmcontroller.hypervisors.virtualbox.reach import Reach
 from vmcontroller.hypervisors.virtualbox.record import Home, Record, state_of
 from vmcontroller.machine import GuestAddress, MachineState, Snapshot
 
@@ -37,7 +39,7 @@ class Turn(DeferredLock):
 class VirtualBoxMachine:
     """A VM of VirtualBox, known to it by ``record.uuid``."""
 
-    def __init__(self, host: Host, com: Com, home: Home, record: Record) -> None:
+    def __init__(self, host: Host, com: Com, home: Home, record: Record, reach: Reach) -> None:
         self.record = record
         self.home = home
         self.lock: DeferredLock = Turn(lambda: Deferred.fromCoroutine(self.look()))
@@ -46,6 +48,7 @@ class VirtualBoxMachine:
         self.address: GuestAddress | None = None
         self._host = host
         self._com = com
+        self._reach = reach
 
     @property
     def state(self) -> MachineState:
@@ -55,21 +58,36 @@ class VirtualBoxMachine:
     async def look(self) -> None:
         """See what VirtualBox says of it."""
         labels = await self._com.ask(jobs.states, [self.record.uuid])
-        self.see(labels[self.record.uuid])
+        await self.see(labels[self.record.uuid])
 
-    def see(self, label: str | None) -> None:
-        """Take note of VirtualBox's word for its state, or that it is gone."""
+    async def see(self, label: str | None) -> None:
+        """Take note of VirtualBox's word for its state, or that it is gone. Who is gone is reached no more."""
         if label is None:
             self.removed = True
         else:
             self.record = replace(self.record, state=state_of(label, self.record.on))
+        if (self.removed or self.record.state in OFF) and self.meanwhile is not MachineState.STARTING:
+            await self._reach.close()
 
     async def locate(self) -> GuestAddress | None:
         """Where its guest is reached; None while it does not run."""
         await self.look()
         if self.removed or self.record.state is not RUNNING:
             return None
-        return await self._com.ask(jobs.address, self.record.uuid)
+        await self._take_up()
+        return await self._reach.address()
+
+    async def _take_up(self) -> None:
+        """Hold our end of the tunnel, at the ports of an earlier daemon if need be, and if they can be had."""
+        if self._reach.is_open:
+            return
+        ports = await self._com.ask(tunnel.ports, self.record.uuid)
+        if ports is None or self._reach.is_open:  # Somebody else may have asked meanwhile.
+            return
+        try:
+            self._reach.take_up(ports)
+        except CannotListenError:
+            await self._com.call(tunnel.replug, self.record.uuid, self._reach.lay())
 
     # -- verbs
 
@@ -77,8 +95,9 @@ class VirtualBoxMachine:
     async def start(self) -> None:
         await self._note(on=True)
         try:
-            await self._do(jobs.start)
+            await self._do(jobs.start, self._reach.lay())
         except Exception:
+            await self._reach.close()
             await self._note(on=False)
             raise
 
@@ -157,6 +176,7 @@ class VirtualBoxMachine:
     async def remove(self) -> None:
         """Stop it, and remove all that belongs to it."""
         await self._com.call(jobs.remove, self.record.uuid, self.home.path)
+        await self._reach.close()
         await self._host.in_thread(files.discard, self.home.path, self.record.owner)
         self.removed = True
 
@@ -169,6 +189,8 @@ class VirtualBoxMachine:
     async def _recover(self) -> None:
         if await self._com.call(jobs.adopt, self.record.uuid, self.home.path):
             await self.look()
+            if self.record.state in ON:
+                await self._take_up()
         else:
             self.removed = True
             await self._host.in_thread(files.discard, self.home.path, self.record.owner)
@@ -176,8 +198,11 @@ class VirtualBoxMachine:
     @verb()
     async def leave(self, stop: bool) -> None:
         """Let it run on by itself, or put it away first."""
-        if stop and self.record.state in ON:
-            await self._do(jobs.save)
+        try:
+            if stop and self.record.state in ON:
+                await self._do(jobs.save)
+        finally:
+            await self._reach.close()
 
     # -- how they do it
 

@@ -8,7 +8,6 @@ What changed, and since when:
   7.0 asks for a password.
 * The I/O APIC and the clock moved away from IMachine: to firmwareSettings (7.1) and platform (7.1); the audio adapter
   to audioSettings (7.0).
-* localhostReachable is new in 7.0; before, the NAT's gateway always leads to the host's loopback.
 
 Attributes that pyvbox does not know are read and set at ``_i``, the object that it wraps.
 """
@@ -63,8 +62,3 @@ class Shims:
         """The machine has no sound card."""
         adapter = machine._i.audioSettings.adapter if self._version >= (7, 0) else machine._i.audioAdapter
         adapter.enabled = False
-
-    def close_loopback(self, nat_engine: Any) -> None:
-        """The gateway's address does not lead to the host's loopback, if that can be had."""
-        if self._version >= (7, 0):
-            nat_engine._i.localhostReachable = False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import socket
 import time
 import uuid
 from pathlib import Path
@@ -70,20 +69,21 @@ class Medium:
         self._world.media.remove(self)
 
 
-class NatEngine:
-    """Rules read "name,protocol,host,port,guest,port"."""
+class Adapter:
+    """An INetworkAdapter."""
 
-    def __init__(self, version: tuple[int, int]) -> None:
-        self.redirects: list[str] = []
-        self.hostIP = ""
-        if version >= (7, 0):
-            self.localhostReachable = True
+    def __init__(self) -> None:
+        self.enabled = True
+        self.attachmentType = 1  # NAT, as every new machine has it.
+        self.genericDriver = ""
+        self.MACAddress = f"{next(_macs):012X}"
+        self.properties: dict[str, str] = {}
 
-    def addRedirect(self, name: str, protocol: int, host: str, port: int, guest: str, guest_port: int) -> None:
-        self.redirects = sorted([*self.redirects, f"{name},{protocol},{host},{port},{guest},{guest_port}"])
+    def setProperty(self, key: str, value: str) -> None:
+        self.properties[key] = value
 
-    def removeRedirect(self, name: str) -> None:
-        self.redirects = [rule for rule in self.redirects if rule.split(",")[0] != name]
+    def getProperty(self, key: str) -> str:
+        return self.properties[key]
 
 
 class Snapshot:
@@ -98,7 +98,7 @@ class Snapshot:
         self.children: list[Snapshot] = []
         self.text = machine.text
         self.memory = copy.deepcopy(machine.memory)
-        self.rules = list(machine.adapter.NATEngine.redirects)
+        self.properties = dict(machine.adapter.properties)
 
 
 class Machine:
@@ -121,11 +121,7 @@ class Machine:
         self.root: Snapshot | None = None
         self.refusesPowerDown = False
         self._extra: dict[str, str] = {}
-        self._listening: list[socket.socket] = []
-        engine = NatEngine(world.version_numbers)
-        self.adapter = SimpleNamespace(
-            NATEngine=engine, enabled=True, attachmentType=0, MACAddress=f"{next(_macs):012X}", cableConnected=True
-        )
+        self.adapter = Adapter()
         self._add_what_differs_by_version(world.version_numbers)
 
     def _add_what_differs_by_version(self, version: tuple[int, int]) -> None:
@@ -203,25 +199,11 @@ class Machine:
             return Progress(self._world.broken_start)
         self.memory = self.memory or {}
         self.label = "Running"
-        for rule in self.adapter.NATEngine.redirects:
-            self._listen(rule)
         session.hold(self)
         return Progress()
 
-    def _listen(self, rule: str) -> None:
-        _, _, host, port, _, _ = rule.split(",")
-        one = socket.socket()
-        self._listening.append(one)
-        try:
-            one.bind((host, int(port)))
-            one.listen()
-        except OSError:
-            pass  # VirtualBox tells nobody either.
-
     def end(self, label: str, memory: dict[str, bool] | None = None) -> None:
         """The process is gone."""
-        while self._listening:
-            self._listening.pop().close()
         self.label, self.memory = label, memory
         for session in list(self.holders):
             session.unlockMachine()
@@ -267,7 +249,7 @@ class Machine:
         self._demand_held()
         assert self.disk is not None
         self.disk.text, self.memory = snapshot.text, copy.deepcopy(snapshot.memory)
-        self.adapter.NATEngine.redirects = list(snapshot.rules)
+        self.adapter.properties = dict(snapshot.properties)
         self.label = "PoweredOff" if self.memory is None else "Saved"
         self.currentSnapshot = snapshot
         return Progress()

@@ -10,9 +10,14 @@ from typing import Any
 
 import virtualbox as pyvbox
 from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from tests.vmcontroller.hypervisors.common.net.guest import MAC, segment_in
 from tests.vmcontroller.hypervisors.virtualbox.case import WithFake
+from tests.vmcontroller.hypervisors.virtualbox.fake_machine import Adapter
 from tests.vmcontroller.hypervisors.virtualbox.fake_vboxapi import ServingThread
 from vmcontroller.errors import (
     BadImage,
@@ -23,6 +28,9 @@ from vmcontroller.errors import (
     NetworkRefused,
     UnknownVM,
 )
+from vmcontroller.hypervisors.common.net.frames import ARP, ASK, Arp, Ethernet
+from vmcontroller.hypervisors.common.net.network import GATEWAY, GUEST
+from vmcontroller.hypervisors.common.net.segment import Segment
 from vmcontroller.hypervisors.virtualbox import create, jobs
 from vmcontroller.hypervisors.virtualbox.hypervisor import VirtualBoxHypervisor
 from vmcontroller.machine import MachineState as S
@@ -163,38 +171,86 @@ class TestTrouble(Case):
 
 
 class TestNetwork(Case):
-    """As closed as VirtualBox lets it be."""
+    """The machine's card leads to this program alone."""
 
     async def test_no_network(self) -> None:
         """A machine with a network is refused, with the reason."""
         failure = await self.assertFailure(self.hypervisor.createVM(self.spec(network=True)), NetworkRefused)
         self.assertIn("loopback", str(failure))
 
-    async def test_closed(self) -> None:
-        """What the NAT opens for the guest it has to bind to an address that no host has."""
-        vm = await self.running()
-        engine = self.fake(vm).adapter.NATEngine
-        self.assertEqual((engine.hostIP, engine.localhostReachable), ("192.0.2.1", False))
-        self.assertEqual({rule.split(",")[2] for rule in engine.redirects}, {"127.0.0.1"})
+    def card(self) -> Adapter:
+        return self.fake("vm-1").adapter
 
-    async def test_other_rules_go(self) -> None:
-        """A rule that somebody added is gone at the next start."""
+    async def greeting(self, port: int) -> Segment:
+        """What the guest's card hears when somebody knocks at a forward."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as card:
+            card.bind(("127.0.0.1", int(self.card().properties["sport"])))
+            network = ("127.0.0.1", int(self.card().properties["dport"]))
+            arp = Arp(ASK, MAC, GUEST, bytes(6), GATEWAY).encode()
+            card.sendto(Ethernet(b"\xff" * 6, MAC, ARP, arp).encode(), network)
+            caller = await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), Protocol())
+            card.settimeout(10)
+            while (segment := segment_in(Ethernet.decode(await deferToThread(card.recv, 10000)))) is None:
+                pass
+            caller.transport.abortConnection()
+        return segment
+
+    async def test_closed(self) -> None:
+        """No NAT, no bridge: each frame goes to a port of loopback, and that is this program's."""
+        await self.hypervisor.createVM(self.spec())
+        kinds = pyvbox.library.NetworkAttachmentType
+        self.assertEqual(self.card().attachmentType, int(kinds.null))
+        await self.hypervisor.start("vm-1")
+        self.assertEqual((self.card().attachmentType, self.card().genericDriver), (int(kinds.generic), "UDPTunnel"))
+        self.assertEqual(self.card().properties.keys(), {"dest", "sport", "dport"})
+        self.assertEqual(self.card().properties["dest"], "127.0.0.1")
+
+    async def test_both_forwards_lead_to_the_card(self) -> None:
+        """Who knocks at a forward is heard at the guest's card, at the port of the agent's."""
         vm = await self.running()
-        await self.hypervisor.powerOff(vm)
-        self.fake(vm).adapter.NATEngine.addRedirect("ssh", 1, "", 2222, "", 22)
-        await self.hypervisor.start(vm)
-        names = [rule.split(",")[0] for rule in self.fake(vm).adapter.NATEngine.redirects]
-        self.assertEqual(names, ["chirp", "door"])
+        address = await self.hypervisor.guestAddress(vm)
+        heard = [(await self.greeting(port)).destination for port in (address.door_port, address.chirp_port)]
+        self.assertEqual(heard, [61614, 9094])
+
+    async def test_next_daemon(self) -> None:
+        """It holds the tunnel where the last one did: the machine was told nothing."""
+        vm = await self.running()
+        before = dict(self.card().properties)
+        await self.again()
+        address = await self.hypervisor.guestAddress(vm)
+        self.assertEqual(self.card().properties, before)
+        self.assertEqual((await self.greeting(address.door_port)).destination, 61614)
 
     async def test_port_was_taken_meanwhile(self) -> None:
-        """A port that VirtualBox could not open is chosen anew, though VirtualBox does not complain."""
-        await self.hypervisor.createVM(self.spec())
-        machine = self.fake("vm-1")
-        self.patch(machine, "_listen", lambda rule: None)
-        await self.hypervisor.start("vm-1")
-        address = await self.hypervisor.guestAddress("vm-1")
-        with socket.socket() as one:
+        """A port that somebody else has by now is given up: the machine is told another one."""
+        vm = await self.running()
+        before = dict(self.card().properties)
+        await self.hypervisor.disconnect(False)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as somebody:
+            somebody.bind(("127.0.0.1", int(before["dport"])))
+            self.hypervisor = self.make(self.state_dir, "owner-one")
+            await self.hypervisor.connect()
+        address = await self.hypervisor.guestAddress(vm)
+        self.assertNotEqual(self.card().properties["dport"], before["dport"])
+        self.assertEqual((await self.greeting(address.door_port)).destination, 61614)
+
+    async def test_nothing_listens_for_a_machine_that_is_off(self) -> None:
+        """Its forwards are gone with it, and so is the tunnel."""
+        vm = await self.running()
+        address = await self.hypervisor.guestAddress(vm)
+        self.fake(vm).end("Aborted")
+        await self.states()
+        with socket.socket() as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             one.bind((address.host, address.door_port))
+            other.bind((address.host, int(self.card().properties["dport"])))
+
+    async def test_driver_is_missing(self) -> None:
+        """A VirtualBox without the driver is named, and the machine is as it was."""
+        await self.hypervisor.createVM(self.spec())
+        self.world.broken_start = "Failed to attach the network LUN (VERR_PDM_DRIVER_NOT_FOUND)"
+        failure = await self.assertFailure(self.hypervisor.start("vm-1"), HypervisorFailed)
+        self.assertIn("lacks the network driver UDPTunnel", str(failure))
+        self.assertEqual(await self.states(), {"vm-1": S.POWERED_OFF})
 
 
 class TestSnapshots(Case):
@@ -236,10 +292,10 @@ class TestMissing(WithFake, TestCase):
         failure = await self.assertFailure(self.make(self.folder / "state", "o").connect(), HypervisorMissing)
         self.assertIn("6.0.24", str(failure))
 
-    async def test_not_isolated(self) -> None:
-        """It says that it isolates nothing, so that it is never chosen by itself."""
+    async def test_isolated(self) -> None:
+        """It says that it isolates its machines, so that it may be chosen by itself."""
         answer = await self.make(self.folder / "state", "o").probe()
-        self.assertFalse(answer.isolated)
+        self.assertTrue(answer.isolated)
         self.assertIn("VirtualBox 7.2.22", answer.reason)
 
     def test_factory(self) -> None:
