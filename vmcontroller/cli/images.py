@@ -65,6 +65,7 @@ def build(session: Session) -> None:
 
 def _build_in_store(session: Session, tell: Callable[[str], None]) -> tuple[Path, str]:
     shelf, name = _shelf(session), session.arguments.name
+    session.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     shelf.sweep("build", lambda pid: Path(f"/proc/{pid}").exists())
     with shelf.draft("build") as draft:
         sha256 = _build(session, draft, tell)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,13 @@ def test_build(tmp_path: Path, shelf: Shelf, builder: Builder) -> None:
     assert shelf.find("") == shelf.directory / ("a" * 64) / "disk.raw"
     assert (builder.orders[0].include, builder.orders[0].disk_mb) == (("autodock-vina",), 20 * 1024)
     assert builder.orders[0].packages.count("autodock-vina") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+def test_build_before_anything_else(tmp_path: Path, builder: Builder) -> None:
+    """The state directory that it makes is its owner's alone, as the daemon would make it."""
+    assert image(tmp_path, "build")[0] == 0
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
 
 
 def test_build_elsewhere(tmp_path: Path, shelf: Shelf, builder: Builder) -> None:
