@@ -24,6 +24,9 @@ from vmcontroller_guest.chirp.session import Session
 
 #: Connections at one time; more are hung up at once.
 SESSIONS = 64
+#: Octets that the system holds for us meanwhile, if it lets us: each time that we are woken to read is dear in an
+#: emulated guest.
+RECEIVE_BUFFER = 1 << 20
 #: Seconds of silence after which a client is taken for gone.
 PATIENCE = 600.0
 
@@ -62,6 +65,7 @@ class ChirpFactory(Factory):
 
     def serve(self, connection: socket.socket) -> Deferred[None]:
         """Hold a session on this socket; fires when it has ended and the socket is closed."""
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         channel = Channel(connection, PATIENCE)
         done = in_a_thread(self._reactor, lambda: self._hold(channel), channel.abort)
         done.addErrback(lambda failure: self._log.failure("a session of the file server broke", failure))
