@@ -68,7 +68,8 @@ def locate(image: Path) -> Path:
         kind = path.stat().st_mode
     except (OSError, RuntimeError, ValueError) as error:
         why = getattr(error, "strerror", None) or "the path cannot be followed"
-        raise NoSuchImage(f"the image {str(image)!r} cannot be found: {why}; name a file that is there") from None
+        remedy = "name a file that is there, or one that vmcontroller image list shows"
+        raise NoSuchImage(f"the image {str(image)!r} cannot be found: {why}; {remedy}") from None
     if not path.is_relative_to(home):
         raise ImageDenied(f"the image {image} is a link that leads out of its directory; name the file itself")
     if not stat.S_ISREG(kind):
