@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import psutil
@@ -37,6 +38,13 @@ def counting(home: House, vm: str, rounds: int) -> str:
 def out(home: House, script: str, vm: str = "guest") -> str:
     """What a line of shell says, without the last end of line."""
     return str(home.shell(vm, script)["out"]).strip()
+
+
+def clock_is_right(home: House, vm: str = "guest") -> bool:
+    """Whether the guest knows what time it is."""
+    before = time.time()
+    told = float(out(home, "date +%s.%N", vm))
+    return before - 2 < told < time.time() + 2
 
 
 def gated(home: House, name: str, code: int, vm: str = "guest", **options: Any) -> str:

@@ -14,7 +14,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vmcontroller.errors import BadState, HypervisorFailed, UnknownVM, VMControllerError
+from vmcontroller.errors import BadState, DiskFull, HypervisorFailed, UnknownVM, VMControllerError
 from vmcontroller.hypervisors.common import files, watch
 from vmcontroller.hypervisors.common.relay import LOOPBACK
 from vmcontroller.hypervisors.common.tree import Tree
@@ -283,8 +283,11 @@ class QemuMachine:
 
     async def _end(self, state: MachineState) -> None:
         await self.life.end(self.record, self.record.running)
-        # So it is now, even if it cannot be written down.
-        self.record = replace(self.record, state=state, running=None, button=False)
+        await self._find(state=state, running=None, button=False)
+
+    async def _find(self, **changes: Any) -> None:
+        """Note what has become of it by itself: so it is now, even if it cannot be written down."""
+        self.record = replace(self.record, **changes)
         await self.note()
 
     @verb()
@@ -312,10 +315,10 @@ class QemuMachine:
     async def _look_at(self, status: str) -> None:
         if status == "io-error" and self.record.state is RUNNING:
             self.log.warn("{vm} was paused: the host's disk is full, or broken", vm=self.record.id)
-            await self.note(state=PAUSED)
+            await self._find(state=PAUSED)
         elif status in _BROKEN and self.record.state in ON:
             self.log.warn("{vm} cannot go on: QEMU says {status}", vm=self.record.id, status=status)
-            await self.note(state=STUCK)
+            await self._find(state=STUCK)
             if self.record.running and self.record.running.accelerator != "tcg":
                 await self._engine.distrust(f"a machine met an {status} with it")
 
@@ -328,7 +331,9 @@ class QemuMachine:
             await self._end(self._state_after_end())
 
     def _not_told(self, failure: Failure) -> None:
-        if not failure.check(UnknownVM):
+        if failure.check(DiskFull):
+            self.log.warn("{vm}: {why}", vm=self.record.id, why=failure.getErrorMessage())
+        elif not failure.check(UnknownVM):
             self.log.failure("looking after {vm}", failure, vm=self.record.id)
 
     def _state_after_end(self) -> MachineState:

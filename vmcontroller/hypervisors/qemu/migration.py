@@ -47,8 +47,11 @@ async def save(host: Host, monitor: Monitor, target: Path, at_switch: Callable[[
     file = new_file(target)
     try:
         return await _save(host, monitor, file, at_switch)
-    except OSError as error:
-        raise files.explain(error) from error
+    except BaseException as error:
+        os.truncate(target, 0)  # Whoever clears up after a full disk needs some room for it.
+        if isinstance(error, OSError):
+            raise files.explain(error) from error
+        raise
     finally:
         os.close(file)
 

@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -52,6 +53,17 @@ def test_write(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == "new ü"
     assert mode(path) == 0o600
     assert names(tmp_path) == ["x.json"]
+
+
+def test_write_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was there stays, and nothing else is left."""
+    path = tmp_path / "file"
+    files.write(path, "old")
+    monkeypatch.setattr(files.os, "fsync", mock.Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        files.write(path, "new")
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "old"
 
 
 def test_copy(tmp_path: Path) -> None:

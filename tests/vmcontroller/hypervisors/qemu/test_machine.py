@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from unittest import mock
 
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 
 from tests.vmcontroller.hypervisors.qemu.case import VM, QemuTestCase, S, living
 from tests.vmcontroller.hypervisors.qemu.damage import change, cut, full, remove
@@ -313,6 +313,15 @@ class TestSuccession(QemuTestCase):
         """A machine that QEMU stopped for a full disk is Paused, and goes on when it is told to."""
         await self.running()
         await self.machine._look_at("io-error")
+        self.assertIs(await self.state(), S.PAUSED)
+        await self.hypervisor.resume(VM)
+        await self.assertRuns()
+
+    async def test_host_disk_full_to_the_last_octet(self) -> None:
+        """It is Paused also if there is no room to write that down."""
+        await self.running()
+        with mock.patch.object(files, "write", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+            await self.assertFailure(Deferred.fromCoroutine(self.machine._look_at("io-error")), OSError)
         self.assertIs(await self.state(), S.PAUSED)
         await self.hypervisor.resume(VM)
         await self.assertRuns()
