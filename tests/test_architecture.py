@@ -24,7 +24,7 @@ LAYERS = (
     "access leases intake feeding reconciliation results transfers",
     "controller",
     "machines rpc chirp",
-    "transfer expiry",
+    "transfer expiry wakening",
     "api",
     # Sockets and hypervisors are given to the parts below, which therefore cannot know them.
     "hypervisors broker door messaging post relay",

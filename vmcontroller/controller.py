@@ -196,8 +196,14 @@ class Controller:
         return await self.waiters.until(("vm", vm), lambda: self.guests.get(vm) is not None, timeout)
 
     def ask_who(self, vm: str) -> None:
-        """Ask a guest for HELLO until it joins anew: we have restarted, or a snapshot was taken."""
+        """Ask a guest for HELLO until it joins anew: we have restarted, a snapshot was taken, its clock is wrong."""
         self._repeats.start((vm, "who"), lambda: self._say(vm, words.Who()), wait=PATIENCE)
+
+    def ask_all(self) -> None:
+        """Ask every guest that is there: the computer has slept, or its clock was set."""
+        self.log.info("the clock went otherwise than time: the guests are told what time it is")
+        for vm in self.guests.alive():
+            self.ask_who(vm)
 
     def holding(self, vm: str) -> list[tuple[str, State, int, int]]:
         """What a snapshot taken now holds: each open command, its state, the octets of out and err that are here."""

@@ -243,10 +243,11 @@ class Machines:
         await self._turns.boot(machine.id, start)
 
     async def resume(self, vm: str) -> None:
-        """Let it go on; its guest may have been given up meanwhile."""
+        """Let it go on; its guest may have been given up meanwhile, and has to hear what time it is."""
         machine = await self.find(vm)
         await self.hypervisor.resume(machine.id)
         self._dialer.dial(machine.id)
+        self._controller.ask_who(machine.id)
 
     async def stop(self, vm: str, verb: str) -> None:
         """``powerOff``, ``saveState`` or ``discardState``: its guest is nobody until it starts again."""

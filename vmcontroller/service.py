@@ -39,6 +39,7 @@ from vmcontroller.rpc import RpcSite
 from vmcontroller.statedir import StateDirectory
 from vmcontroller.transfers import Transfers
 from vmcontroller.turns import Turns
+from vmcontroller.wakening import Wakening
 from vmcontroller.wire.destinations import host_reads
 from vmcontroller.wire.words import Who
 
@@ -94,6 +95,7 @@ class Daemon:
         self._leases = Leases(reactor, self._ledger, self._save, self._last_lease_gone)
         self._transfers = Transfers(self._controller.waiters)
         self._expiry = Expiry(reactor, wall, ledger, self._controller, self._machines, config.results.keep_days)
+        self._wakening = Wakening(reactor, wall, self._controller.ask_all)
         self._messenger: Messenger | None = None
         self._why_down = "the broker does not answer"
 
@@ -144,6 +146,7 @@ class Daemon:
         self._leases.take_up()
         address = await self._serve()
         self._expiry.start(self._config.guests.grace / 6)
+        self._wakening.start()
         if self._config.while_leased:
             self._reactor.callLater(FIRST_LEASE_PATIENCE, self._first_lease_due)
         self._state.announce(address)
@@ -241,6 +244,7 @@ class Daemon:
         for port in self._ports:
             await _done(port.stopListening())
         self._leases.stop()
+        self._wakening.stop()
         await self._transfers.cancel_all()
         self._controller.close()
         await self._expiry.stop()

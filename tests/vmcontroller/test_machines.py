@@ -104,6 +104,20 @@ class TestGone:
         assert [guest.name for guest in house.ledger.guests()] == ["A"]
 
 
+class TestResume:
+    """A machine that stood still."""
+
+    def test_its_guest_is_told_the_time(self, house: House) -> None:
+        """It is asked for HELLO, as WELCOME holds the time; so are all when the whole computer has slept."""
+        vm, other = house.bring_up("a"), house.bring_up("b")
+        result(house.machines.plain("a", "pause"))
+        house.said()
+        result(house.machines.resume("a"))
+        assert house.said(Who) == [(vm, Who())]
+        house.controller.ask_all()
+        assert sorted(house.said(Who)) == sorted([(vm, Who()), (other, Who())])
+
+
 class TestBrokenDown:
     """A VM that broke down without a word."""
 
