@@ -78,8 +78,11 @@ class Tree:
             self.freeze()
         except HypervisorFailed:
             pass  # What cannot be stopped may still be killed.
+        killed: dict[Birth, Process] = {}
         for members in self._watch():
-            if not members:
+            killed.update((process.birth, process) for process in members)
+            # One that is just ending bears no marks any more, and runs still.
+            if not any(proc.same(process) for process in killed.values()):
                 return
             for process in members:
                 proc.send(process, signal.SIGKILL)
