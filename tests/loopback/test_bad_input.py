@@ -229,3 +229,16 @@ def test_process_killed(home: House, vm: str) -> None:
         refused(errors.BadState, lambda verb=verb: home.call(verb, vm))  # type: ignore[misc]
     home.call("start", vm)
     assert home.call("getState", vm) == "Running"
+
+
+def test_image_changed(home: House, vm: str, image: str) -> None:
+    """A machine whose image was changed behind its back does not start upon it; with the old one it does."""
+    before = Path(image).read_bytes()
+    Path(image).write_bytes(before[:-1] + b"x")
+    try:
+        assert image in refused(errors.ImageDamaged, lambda: home.call("start", vm))
+        assert home.call("getState", vm) == "PoweredOff"
+    finally:
+        Path(image).write_bytes(before)
+    home.call("start", vm)
+    assert home.call("getState", vm) == "Running"

@@ -141,6 +141,13 @@ class Shelf:
             sync(place)
         return target
 
+    def own_hash(self, disk: Path) -> str:
+        """The hash of what an image was converted to, as it was noted beside it; "" for any other file."""
+        note = disk.with_name(f"{disk.name}.sha256")
+        if disk.parent.parent != self.directory or not note.exists():
+            return ""
+        return note.read_text(encoding="ascii").split()[0]
+
     def add_built(self, draft: Path) -> None:
         """Take in the directory of an image that was built, with its manifest. OSError, ImageDamaged."""
         told = manifest.read(draft)
@@ -164,6 +171,10 @@ class Shelf:
         """The VM is gone. BadRequest, OSError."""
         _check_user(user)
         (self.directory / "users" / user).unlink(missing_ok=True)
+
+    def held(self, user: str) -> str:
+        """The hash of the image that a VM was made from; "" where nobody said it."""
+        return dict(self._marks("users")).get(user, "")
 
     def users(self, sha256: str) -> tuple[str, ...]:
         """Who holds the image."""

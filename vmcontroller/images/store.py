@@ -87,6 +87,13 @@ class ImageStore:
         """Say when the VM is gone; once more does no harm. OSError."""
         self.shelf.release(user)
 
+    def demand_unchanged(self, user: str, path: Path) -> None:
+        """ImageDamaged unless the disk that a VM was made upon is what it was then; one that is gone is not looked at.
+
+        Blocks for long only if it was touched since: then it is read again. OSError.
+        """
+        self._maker.demand_unchanged(user, path)
+
 
 class _Shared:
     """Work in a thread that several wait for."""
@@ -167,6 +174,15 @@ class _Maker:
                 raise ImageDamaged(f"{path} is not what the image's manifest tells of; get the image anew")
             self._hashes.note(path, digits)
         return told
+
+    def demand_unchanged(self, user: str, path: Path) -> None:
+        """See ImageStore."""
+        promised = self._shelf.own_hash(path) or self._shelf.held(user)
+        if not promised or not path.exists() or self._hashes.known(path) == promised:
+            return
+        if sha256_of(path, Work(untold)) != promised:
+            raise ImageDamaged(f"the image {path} is not what it was when the VM was made: put the old one back")
+        self._hashes.note(path, promised)
 
     def _convert(self, found: ImageFile, sha256: str, formats: Sequence[str], work: Work) -> ImageFile:
         self._shelf.sweep(_CONVERSION)

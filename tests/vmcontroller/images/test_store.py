@@ -102,6 +102,20 @@ class UsedWhereItLies(StoreCase):
         self.store.release("qemu.a")
         self.assertEqual(self.store.shelf.users(known), ())
 
+    async def test_unchanged(self) -> None:
+        """A disk that a VM was made upon is the same while its hash is, also if it was touched."""
+        base = await self.base(self.disk, "raw")
+        self.store.hold("vm", base)
+        self.store.demand_unchanged("vm", self.disk)
+        os.utime(self.disk, ns=(1, 1))
+        self.store.demand_unchanged("vm", self.disk)
+        disks.raw(self.disk, "something else")
+        with self.assertRaisesRegex(ImageDamaged, "put the old one back"):
+            self.store.demand_unchanged("vm", self.disk)
+        self.store.demand_unchanged("another", self.disk)
+        self.disk.unlink()
+        self.store.demand_unchanged("vm", self.disk)
+
 
 class Refused(StoreCase):
     """What cannot be an image, each with a fault of its own and nothing changed."""
@@ -157,6 +171,16 @@ class Converted(StoreCase):
             subprocess.run(
                 ["sha256sum", "--check", "--quiet", f"disk.{wanted}.sha256"], cwd=base.path.parent, check=True
             )
+
+    async def test_unchanged_conversion(self) -> None:
+        """What an image was converted to is held against its own hash."""
+        base = await self.base(disks.convert(self.disk, "vdi"), "qcow2")
+        self.store.hold("vm", base)
+        for _ in range(2):
+            self.store.demand_unchanged("vm", base.path)
+        os.truncate(base.path, base.path.stat().st_size - 512)
+        with self.assertRaises(ImageDamaged):
+            self.store.demand_unchanged("vm", base.path)
 
     async def test_ova(self) -> None:
         """The disk in it is used as it is if that is wanted, else converted."""

@@ -98,7 +98,7 @@ class QemuHypervisor(Face[QemuMachine]):
         await self._engine.prepare()
 
     def _load(self, path: Path) -> QemuMachine:
-        return QemuMachine(self._engine, Home(path), Home(path).load())
+        return QemuMachine(self._engine, self._images, Home(path), Home(path).load())
 
     async def _build(self, spec: MachineSpec) -> QemuMachine:
         _check(spec)
@@ -108,7 +108,7 @@ class QemuHypervisor(Face[QemuMachine]):
         except Exception:
             await self._host.in_thread(self._images.release, spec.id)
             raise
-        return QemuMachine(self._engine, Home(self._folder / spec.id), record)
+        return QemuMachine(self._engine, self._images, Home(self._folder / spec.id), record)
 
     def _furnish(self, spec: MachineSpec, base: store.Base) -> Record:
         record = self._record(spec, base)

@@ -26,6 +26,7 @@ from vmcontroller.hypervisors.qemu.life import Life
 from vmcontroller.hypervisors.qemu.qmp import Message
 from vmcontroller.hypervisors.qemu.record import Home, Record, Running
 from vmcontroller.hypervisors.qemu.snapshots import Snapshots, demand_platform
+from vmcontroller.images.store import ImageStore
 from vmcontroller.machine import GuestAddress, MachineState, Snapshot
 
 RUNNING, PAUSED, STUCK = MachineState.RUNNING, MachineState.PAUSED, MachineState.STUCK
@@ -43,13 +44,14 @@ class QemuMachine:
 
     log = Logger()
 
-    def __init__(self, engine: Engine, home: Home, record: Record) -> None:
+    def __init__(self, engine: Engine, images: ImageStore, home: Home, record: Record) -> None:
         self.record = record
         self.home = home
         self.lock = DeferredLock()
         self.meanwhile: MachineState | None = None
         self.removed = False
         self._engine = engine
+        self._images = images
         self._host = engine.host
         tree = Tree({MARK: str(home.path.resolve())})
         self.life = Life(engine, home, tree, self._hear, self._ended)
@@ -78,6 +80,7 @@ class QemuMachine:
 
     @verb(OFF, MachineState.STARTING)
     async def start(self) -> None:
+        await self._host.in_thread(self._images.demand_unchanged, self.record.id, Path(self.record.base.path))
         held = self.home.path / self.record.saved if self.record.saved else None
         accelerator = (await self._engine.verdict()).accelerator
         if held:
