@@ -7,8 +7,11 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.trial.unittest import TestCase
+from zope.interface import implementer
 
 from vmcontroller.errors import HypervisorFailed
 from vmcontroller.hypervisors.common.relay import Elsewhere, Relay, Where
@@ -22,6 +25,31 @@ class Echo(Protocol):
         self.transport.loseConnection()
 
 
+@implementer(IHalfCloseableProtocol)
+class Counter(Protocol):
+    """A guest's port: it says how much it has heard, when that is all."""
+
+    heard = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += len(data)
+
+    def readConnectionLost(self) -> None:
+        self.transport.write(b"%d" % self.heard)
+        self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """It has said so."""
+
+
+class Quitter(Protocol):
+    """A guest's port: it breaks off."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.abortConnection()
+
+
+@implementer(IHalfCloseableProtocol)
 class Caller(Protocol):
     """Hears until the connection ends."""
 
@@ -32,7 +60,14 @@ class Caller(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self.heard += data
 
+    def readConnectionLost(self) -> None:
+        self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """It has said everything."""
+
     def connectionLost(self, reason: Any = None) -> None:
+        self.reason = reason.type
         self.ended.callback(self.heard)
 
 
@@ -87,6 +122,30 @@ class TestRelay(TestCase):
         caller.transport.abortConnection()
         await caller.ended
         answer.callback("127.0.0.1")
+
+    async def test_one_direction_ends_before_the_other(self) -> None:
+        """Who has said everything still hears the answer."""
+        guest = reactor.listenTCP(0, ServerFactory.forProtocol(Counter), interface="127.0.0.1")
+        self.addCleanup(guest.stopListening)
+        port = guest.getHost().port
+        relay = Relay(reactor, self.way, (port, port))
+        self.addCleanup(lambda: Deferred.fromCoroutine(relay.close()))
+        caller = await self.call((await relay.open()).door_port)
+        caller.transport.write(b"x" * 100_000)
+        caller.transport.loseWriteConnection()
+        self.assertEqual(await caller.ended, b"100000")
+
+    async def test_guest_breaks_off(self) -> None:
+        """So does the connection here: its caller can tell that from an end."""
+        guest = reactor.listenTCP(0, ServerFactory.forProtocol(Quitter), interface="127.0.0.1")
+        self.addCleanup(guest.stopListening)
+        port = guest.getHost().port
+        relay = Relay(reactor, self.way, (port, port))
+        self.addCleanup(lambda: Deferred.fromCoroutine(relay.close()))
+        caller = await self.call((await relay.open()).door_port)
+        caller.transport.write(b"hello")
+        await caller.ended
+        self.assertIs(caller.reason, ConnectionLost)
 
     async def test_close(self) -> None:
         """Nobody gets in any more, and whoever is in gets out; opened twice it is the same."""

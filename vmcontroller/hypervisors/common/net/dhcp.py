@@ -20,7 +20,7 @@ _HEADER = struct.Struct("!BBBBIHH4s4s4s4s16s192x4s")
 _REQUEST, _REPLY = 1, 2
 _COOKIE = bytes((99, 130, 83, 99))
 _NONE = bytes(4)
-_PAD, _MASK, _MTU, _ADDRESS, _LEASE, _KIND, _SERVER, _END = 0, 1, 26, 50, 51, 53, 54, 255
+_PAD, _MASK, _ADDRESS, _LEASE, _KIND, _SERVER, _END = 0, 1, 50, 51, 53, 54, 255
 _FOR_EVER = b"\xff" * 4
 #: Some clients take no shorter answer (RFC 1542, 2.1).
 _SHORTEST = 300
@@ -39,12 +39,11 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Lease:
-    """What the guest is told. Addresses are four octets; ``mtu`` is in octets."""
+    """What the guest is told: addresses, of four octets each."""
 
     server: bytes
     client: bytes
     mask: bytes
-    mtu: int
 
 
 class Answer(NamedTuple):
@@ -92,7 +91,7 @@ def _answer(lease: Lease, request: _Request, kind: Kind) -> Answer:
     )
     options = [(_KIND, bytes((kind,))), (_SERVER, lease.server)]
     if granted:
-        options += [(_MASK, lease.mask), (_MTU, lease.mtu.to_bytes(2, "big"))]
+        options.append((_MASK, lease.mask))
     if address != _NONE:
         options.append((_LEASE, _FOR_EVER))
     body = b"".join(bytes((code, len(value))) + value for code, value in options) + bytes((_END,))

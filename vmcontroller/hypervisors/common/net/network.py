@@ -43,10 +43,9 @@ LOOPBACK = "127.0.0.1"
 #: The addresses that guests of QEMU and VirtualBox are used to.
 GATEWAY, GUEST = socket.inet_aton("10.0.2.2"), socket.inet_aton("10.0.2.15")
 GATEWAY_MAC = bytes.fromhex("5255 0a00 0202")
-#: Octets in a packet. Macs take no larger datagram than 9216 octets; a guest that stays with 1500 is served as well.
-MTU = 9000
-_LEASE = dhcp.Lease(GATEWAY, GUEST, socket.inet_aton("255.255.255.0"), MTU)
-_MSS = MTU - 40
+_LEASE = dhcp.Lease(GATEWAY, GUEST, socket.inet_aton("255.255.255.0"))
+#: Octets in a segment, for a guest that takes as many: those of a packet of 9000. Macs send no datagram beyond 9216.
+_MSS = 8960
 #: More than any frame, and for the guest's bursts as many octets as the system gives.
 _LARGEST, _BURST = 16384, 1 << 20
 #: The ports that calls come from (RFC 6335).

@@ -8,7 +8,7 @@ from vmcontroller.hypervisors.common.net import dhcp
 from vmcontroller.hypervisors.common.net.dhcp import Kind, Lease
 
 SERVER, CLIENT, OTHER = bytes([10, 0, 2, 2]), bytes([10, 0, 2, 15]), bytes([192, 168, 1, 7])
-LEASE = Lease(SERVER, CLIENT, bytes([255, 255, 255, 0]), 9000)
+LEASE = Lease(SERVER, CLIENT, bytes([255, 255, 255, 0]))
 MAC = bytes.fromhex("525400123456")
 
 
@@ -37,8 +37,8 @@ def test_a_new_guest() -> None:
     assert granted is not None
     told = options(granted.octets)
     assert (granted.kind, granted.octets[16:20]) == (Kind.ACK, CLIENT)
-    assert told.keys() == {53, 54, 51, 1, 26}
-    assert (told[51], told[26]) == (b"\xff" * 4, (9000).to_bytes(2, "big"))
+    assert told.keys() == {53, 54, 51, 1}
+    assert (told[51], told[1]) == (b"\xff" * 4, bytes([255, 255, 255, 0]))
 
 
 def test_a_guest_that_has_its_address() -> None:

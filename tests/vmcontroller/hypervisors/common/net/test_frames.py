@@ -25,7 +25,7 @@ MAC = st.binary(min_size=6, max_size=6)
 PORT = st.integers(0, 65535)
 NUMBER = st.integers(0, 2**32 - 1)
 HERE, THERE = bytes([10, 0, 2, 2]), bytes([10, 0, 2, 15])
-LEASE = dhcp.Lease(HERE, THERE, bytes([255, 255, 255, 0]), 9000)
+LEASE = dhcp.Lease(HERE, THERE, bytes([255, 255, 255, 0]))
 
 
 def test_checksum_of_the_rfc() -> None:

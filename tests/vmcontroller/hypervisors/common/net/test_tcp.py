@@ -251,6 +251,28 @@ def test_half_closed() -> None:
     assert link.ends[0].phase is Phase.OPEN
 
 
+def test_nobody_listens_any_more() -> None:
+    """What was written before arrives all the same, and the connection is over though the guest never ends its side."""
+    link = connected()
+    said = octets(3, 200_000)
+    link.ends[0].write(said, link.now)
+    link.ends[0].leave(link.now)
+    link.move()
+    link.run(lambda: link.ends[0].phase is Phase.OVER, 60)
+    assert link.heard[1] == said
+    assert link.ends[1].receiver.ended
+
+
+def test_what_nobody_hears_is_refused() -> None:
+    """A guest that goes on speaking to nobody is told so."""
+    caller = talking()
+    caller.leave(0.0)
+    caller.outgoing()
+    caller.receive(said(caller, ACK, sequence=501, payload=b"hello"), 0.0)
+    assert [segment.flags for segment in caller.outgoing()] == [RST | ACK]
+    assert caller.end is End.ABORTED
+
+
 def test_two_strangers_do_not_talk_for_ever() -> None:
     """What does not belong here is answered ten times a second at most."""
     caller = talking()
