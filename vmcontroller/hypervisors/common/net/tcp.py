@@ -30,13 +30,13 @@ _ACK_EVERY = 2
 _CHALLENGES = 0.1
 
 
-class Phase(Enum):
-    """How far it has come."""
+class State(Enum):
+    """RFC 9293's states, as far as they are not seen from the two directions."""
 
-    KNOCKING = auto()  # SYN-SENT
-    ANSWERED = auto()  # SYN-RECEIVED: both sides have called at the same time
-    OPEN = auto()  # ESTABLISHED, and all that follow
-    OVER = auto()  # CLOSED
+    SYN_SENT = auto()
+    SYN_RECEIVED = auto()  # Both sides have called at the same time.
+    ESTABLISHED = auto()  # And those that follow, up to TIME-WAIT.
+    CLOSED = auto()
 
 
 class End(Enum):
@@ -67,7 +67,7 @@ class Connection:
     """
 
     def __init__(self, local: int, remote: int, mss: int, start: int) -> None:
-        self.phase = Phase.KNOCKING
+        self.state = State.SYN_SENT
         self.end: End | None = None
         self.sender = Sender(mss)
         self.receiver = Receiver(CAPACITY)
@@ -94,7 +94,7 @@ class Connection:
 
     def write(self, octets: bytes, now: float) -> None:
         """Say something, as soon as it can be heard."""
-        if self.phase is not Phase.OVER:
+        if self.state is not State.CLOSED:
             self.sender.write(octets)
             self._speak(now)
 
@@ -113,15 +113,15 @@ class Connection:
         """Take what was heard, and make room for as much."""
         octets = self.receiver.read()
         news = self.receiver.place + self.receiver.room - self._told_edge
-        if news >= CAPACITY // 2 and self.phase is Phase.OPEN and not self.receiver.ended:
+        if news >= CAPACITY // 2 and self.state is State.ESTABLISHED and not self.receiver.ended:
             self._acknowledge()
         return octets
 
     def abort(self) -> None:
         """End it at once; the guest is told."""
-        if self.phase in (Phase.ANSWERED, Phase.OPEN):
+        if self.state in (State.SYN_RECEIVED, State.ESTABLISHED):
             self._send(RST | ACK, self._place(self.sender.top))
-        if self.phase is not Phase.OVER:
+        if self.state is not State.CLOSED:
             self._over(End.ABORTED)
 
     @property
@@ -158,9 +158,9 @@ class Connection:
 
     def receive(self, segment: Segment, now: float) -> None:
         """A segment of this connection, whatever it says."""
-        if self.phase is Phase.KNOCKING:
+        if self.state is State.SYN_SENT:
             self._hear_answer(segment, now)
-        elif self.phase is not Phase.OVER:
+        elif self.state is not State.CLOSED:
             self._hear(segment, now)
 
     def _hear_answer(self, segment: Segment, now: float) -> None:
@@ -178,7 +178,7 @@ class Connection:
                 self._acknowledge()
                 self._speak(now)
             else:
-                self.phase = Phase.ANSWERED
+                self.state = State.SYN_RECEIVED
                 self._call(now)
 
     def _agree(self, segment: Segment) -> None:
@@ -191,10 +191,10 @@ class Connection:
 
     def _call(self, now: float) -> None:
         self._knock = now + KNOCKS
-        self._send_start(SYN if self.phase is Phase.KNOCKING else SYN | ACK)
+        self._send_start(SYN if self.state is State.SYN_SENT else SYN | ACK)
 
     def _establish(self, segment: Segment, now: float) -> None:
-        self.phase = Phase.OPEN
+        self.state = State.ESTABLISHED
         self._knock = None
         scale = 0 if segment.flags & SYN else self._scales[1]  # A window beside SYN is never scaled.
         self.sender.widen(segment.window << scale)
@@ -221,7 +221,7 @@ class Connection:
         if not sender.place - CAPACITY <= heard <= sender.top:
             self._challenged(now)
             return False
-        if self.phase is Phase.ANSWERED:
+        if self.state is State.SYN_RECEIVED:
             self._establish(segment, now)
         news = (place, heard) >= self._newest and sender.widen(segment.window << self._scales[1])
         self._newest = max(self._newest, (place, heard))
@@ -251,13 +251,13 @@ class Connection:
     def _settle(self, now: float) -> None:
         """See whether both directions are over; one that nobody listens to is not waited for."""
         over = self.sender.done and (self.receiver.ended or self._left)
-        if over and self._linger is None and self.phase is Phase.OPEN:
+        if over and self._linger is None and self.state is State.ESTABLISHED:
             self._linger = now + _LINGER
 
     # -- what goes out
 
     def _speak(self, now: float) -> None:
-        if self.phase is Phase.OPEN:
+        if self.state is State.ESTABLISHED:
             for chunk in self.sender.due(now):
                 self._say(chunk)
 
@@ -290,7 +290,7 @@ class Connection:
         return plus(self._start, 1 + place)
 
     def _over(self, end: End) -> None:
-        self.phase, self.end = Phase.OVER, end
+        self.state, self.end = State.CLOSED, end
         self._knock = self._ack_by = self._linger = self.sender.deadline = None
 
 

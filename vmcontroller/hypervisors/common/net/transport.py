@@ -31,7 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from vmcontroller.hypervisors.common.net.segment import Segment
-from vmcontroller.hypervisors.common.net.tcp import Connection, End, Phase
+from vmcontroller.hypervisors.common.net.tcp import Connection, End, State
 
 #: Octets that may wait for the guest before the producer is paused, and at which it goes on.
 HIGH, LOW = 256 * 1024, 128 * 1024
@@ -111,7 +111,7 @@ class GuestTransport:
             self._send(segment)
 
     def _greet(self) -> None:
-        if self._connection.phase is Phase.OPEN and not self.opened.called and self._protocol is not None:
+        if self._connection.state is State.ESTABLISHED and not self.opened.called and self._protocol is not None:
             self._protocol.makeConnection(self)
             self.opened.callback(self._protocol)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from vmcontroller.hypervisors.common.net.segment import Segment
-from vmcontroller.hypervisors.common.net.tcp import Connection, Phase, refusal
+from vmcontroller.hypervisors.common.net.tcp import Connection, State, refusal
 
 #: What becomes of a segment: the seconds after which it arrives, once for each; nothing if it is lost.
 Fate = Callable[[], list[float]]
@@ -73,7 +73,7 @@ class Link:
     def _arrive(self, arrival: _Arrival) -> None:
         source, destination = self.ADDRESSES[1 - arrival.side], self.ADDRESSES[arrival.side]
         segment, end = Segment.decode(arrival.octets, source, destination), self.ends[arrival.side]
-        if end.phase is not Phase.OVER:
+        if end.state is not State.CLOSED:
             end.receive(segment, self.now)
         elif reset := refusal(segment):
             self.send(arrival.side, reset)
@@ -87,7 +87,7 @@ class Link:
             assert self.step(), "nothing happens any more"
 
     def established(self) -> bool:
-        return all(end.phase is Phase.OPEN for end in self.ends)
+        return all(end.state is State.ESTABLISHED for end in self.ends)
 
 
 def perfect() -> list[float]:
