@@ -82,11 +82,11 @@ class Worker:
     def _begin(self, job: Job) -> Step:
         self._link = self._link or Link.open()
         value = job.work(self._link, *job.args, **job.kwargs)
-        return self._advance(value) if isinstance(value, GeneratorType) else Step(value)
+        return self._advance(value, lambda: next(value)) if isinstance(value, GeneratorType) else Step(value)
 
-    def _advance(self, steps: Steps) -> Step:
+    def _advance(self, steps: Steps, go: Callable[[], Any]) -> Step:
         try:
-            until = _condition(next(steps))
+            until = _condition(go())
         except StopIteration as end:
             return Step(end.value)
         token = next(self._tokens)
@@ -98,12 +98,12 @@ class Worker:
         try:
             done = until()
         except Exception as error:
-            steps.throw(error)
-            raise
+            failure = error  # The job may know what to do.
+            return self._advance(steps, lambda: steps.throw(failure))
         if not done:
             self._under_way[token] = (steps, until)
             return Step(token=token)
-        return self._advance(steps)
+        return self._advance(steps, lambda: next(steps))
 
     def _told(self, error: Exception) -> VMControllerError:
         if self._link is None:

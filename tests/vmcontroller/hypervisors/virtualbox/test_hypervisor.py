@@ -17,7 +17,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.vmcontroller.hypervisors.common.net.guest import MAC, segment_in
 from tests.vmcontroller.hypervisors.virtualbox.case import WithFake
-from tests.vmcontroller.hypervisors.virtualbox.fake_machine import Adapter
+from tests.vmcontroller.hypervisors.virtualbox.fake_machine import Adapter, Progress
 from tests.vmcontroller.hypervisors.virtualbox.fake_vboxapi import ServingThread
 from vmcontroller.errors import (
     BadImage,
@@ -135,6 +135,18 @@ class TestTrouble(Case):
         failure = await self.assertFailure(self.hypervisor.start("vm-1"), HypervisorFailed)
         self.assertIn("terminated unexpectedly", str(failure))
         self.assertEqual(await self.states(), {"vm-1": S.POWERED_OFF})
+
+    async def test_saving_stumbles(self) -> None:
+        """What VirtualBox complains of after all was saved is no failure; what it complains of before is one."""
+        vm = await self.running()
+        machine = self.fake(vm)
+        save, complaint = machine.saveState, "Assertion failed: [SUCCEEDED(hrc)]"
+        self.patch(machine, "saveState", lambda: Progress(complaint))
+        failure = await self.assertFailure(self.hypervisor.saveState(vm), HypervisorFailed)
+        self.assertIn(complaint, str(failure))
+        self.patch(machine, "saveState", lambda: save() and Progress(complaint))
+        await self.hypervisor.saveState(vm)
+        self.assertEqual(await self.states(), {vm: S.SAVED})
 
     async def test_guru_meditation(self) -> None:
         """A machine that met its end inside is Stuck: it can be switched off, and nothing else."""
