@@ -99,17 +99,17 @@ def sorted_listeners(home: House) -> list[psutil._common.pconn]:
 
 def test_pause(home: House) -> None:
     """A command goes on after ten seconds in which its machine stood still; then the guest's clock is right."""
-    running = counting(home, "guest", 15)
+    running = counting(home, "guest", 10)
     home.call("pause", "guest")
     time.sleep(10)
     home.call("resume", "guest")
     wait_for(lambda: clock_is_right(home), "the guest's clock is wrong")
-    assert home.result(running)["out"].strip() == "15"
+    assert home.result(running)["out"].strip() == "10"
 
 
 def test_save_and_restore(home: House) -> None:
     """A command survives that its machine is put away, and one is taken meanwhile; the clock is right afterwards."""
-    running = counting(home, "guest", 30)
+    running = counting(home, "guest", 15)
     home.call("saveState", "guest")
     assert home.call("getState", "guest") == "Saved"
     asked = home.run("guest", "echo", "asked")
@@ -118,13 +118,13 @@ def test_save_and_restore(home: House) -> None:
     awaited(home, "guest")
     print(f"from a saved state to the agent: {time.monotonic() - begun:.2f} s")
     assert home.result(asked)["out"] == "asked\n"
-    assert home.result(running)["out"].strip() == "30"
+    assert home.result(running)["out"].strip() == "15"
     wait_for(lambda: clock_is_right(home), "the guest's clock is wrong")
 
 
 def test_snapshot_of_a_running_command(home: House) -> None:
     """A command that ran when a snapshot was taken ends right, once, after the machine was brought back to it."""
-    running = counting(home, "guest", 40)
+    running = counting(home, "guest", 20)
     home.call("takeSnapshot", "guest", "middle")
     manifest = next((home.state / "qemu").glob("*/snapshots/*/manifest.json")).read_text()
     print(f"the guest stood still for {json.loads(manifest)['pause']:.3f} s")
@@ -133,7 +133,7 @@ def test_snapshot_of_a_running_command(home: House) -> None:
     assert home.call("getState", "guest") == "Saved"
     home.call("start", "guest")
     awaited(home, "guest")
-    assert home.result(running)["out"].strip() == "40"
+    assert home.result(running)["out"].strip() == "20"
     home.call("deleteSnapshot", "guest", "middle")
     assert out(home, "echo alive") == "alive"
 
