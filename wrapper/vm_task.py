@@ -174,7 +174,10 @@ class VMTask:
             except Lost as loss:
                 ending = yield from self._go_back(str(loss))
             except Refused as refusal:
-                ending = yield from self._take_trouble(refusal)
+                if refusal.code == Code.SNAPSHOT_DAMAGED:
+                    ending = yield from self._go_back(str(refusal), startable=False)
+                else:
+                    ending = yield from self._take_trouble(refusal)
             except Unclosed as error:
                 ending = Ending(FAILED, f"{self._task.program}: {error}")
             if ending:
@@ -324,8 +327,11 @@ class VMTask:
         yield min(2.0 ** (self._troubles - 1), LONGEST_PAUSE)
         return None
 
-    def _go_back(self, why: str) -> Steps[Ending | None]:
-        """To the newest checkpoint, or to the start; the task has not failed."""
+    def _go_back(self, why: str, startable: bool = True) -> Steps[Ending | None]:
+        """To the newest checkpoint, or to the start; the task has not failed.
+
+        A VM that is not ``startable`` as it is, and has no checkpoint that is whole, is made anew.
+        """
         fruitless = self._fruitless()
         memory = self._vms.remember(fruitless=fruitless, best=max(self.cpu, self._memory.best), put_away=False)
         if fruitless >= MOST_FRUITLESS:
@@ -333,6 +339,8 @@ class VMTask:
             return Ending(CHILD_FAILED, text)
         try:
             restored = yield from self._snapshots.restore()
+            if not (restored or startable):
+                yield from self._guest.call("removeVM")
         except Refused as refusal:
             return (yield from self._take_trouble(refusal))
         sizes = restored.mark.sizes if restored else dict.fromkeys(STREAMS, 0)

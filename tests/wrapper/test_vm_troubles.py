@@ -287,6 +287,45 @@ def test_a_checkpoint_that_is_broken_is_passed_over(slot: Slot, daemon: Scripted
     assert any(f"goes on from its checkpoint {older}" in line for line in rig.lines)
 
 
+def damaging(daemon: ScriptedDaemon) -> None:
+    """Every saved state that is started is found damaged, until the VM was restored or made anew."""
+
+    def before(method: str, *arguments: object) -> None:
+        mended = {"restoreSnapshot", "removeVM"} & set(daemon.methods())
+        if method == "start" and daemon.vms[str(arguments[0])] == "Saved" and not mended:
+            refuse(Code.SNAPSHOT_DAMAGED, "its memory was cut")
+
+    daemon.before = before
+
+
+def test_a_saved_state_that_is_damaged(slot: Slot, daemon: ScriptedDaemon, rig: Rig, tmp_path: Path) -> None:
+    """The VM goes back to its newest checkpoint, as when the program had been lost."""
+    slot.job(task("<checkpoint_interval>1</checkpoint_interval><checkpoint_filename>cp</checkpoint_filename>"))
+    daemon.program = lambda command: rig.client.wish(stop=Stop.QUIT) if daemon.snapshots else None
+    rig.run()
+    damaging(daemon)
+    daemon.program = lambda command: command.end()
+    second = another(slot, tmp_path)
+    assert second.run().good
+    assert daemon.methods().count("createVM") == 1
+    assert any("(its memory was cut); it goes on from its checkpoint cp-0-1" in line for line in second.lines)
+
+
+def test_a_saved_state_that_is_damaged_and_no_checkpoint(
+    slot: Slot, daemon: ScriptedDaemon, rig: Rig, tmp_path: Path
+) -> None:
+    """The VM is made anew, and the program begins anew."""
+    slot.job(task())
+    daemon.program = lambda command: rig.client.wish(stop=Stop.QUIT)
+    rig.run()
+    damaging(daemon)
+    daemon.program = lambda command: command.end()
+    second = another(slot, tmp_path)
+    assert second.run().good
+    assert daemon.methods().count("createVM") == 2
+    assert any("(its memory was cut); it begins anew" in line for line in second.lines)
+
+
 def test_a_snapshot_that_cannot_be_deleted_is_no_harm(slot: Slot, daemon: ScriptedDaemon, rig: Rig) -> None:
     """It goes with its VM."""
     slot.job(task("<checkpoint_interval>1</checkpoint_interval>"))
