@@ -126,16 +126,22 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
         if spec.network:
             raise NetworkRefused(_NO_NETWORK)
         base = await self._images.base(spec.image, FORMATS)
-        await self._host.in_thread(self._images.hold, spec.id, base)
         record, home = replace(Record.of(self._owner, spec), uuid=str(uuid.uuid4())), Home(self._folder / spec.id)
-        await self._host.in_thread(self._furnish, spec, record)
+        await self._host.in_thread(self._images.hold, spec.id, base)
         try:
-            await self._com.call(jobs.create, self._plan(record, home, base))
+            await self._host.in_thread(self._furnish, spec, record)
+            await self._register(self._plan(record, home, base), home)
         except Exception:
-            await self._host.in_thread(files.discard, home.path, self._owner)
             await self._host.in_thread(self._images.release, spec.id)
             raise
         return self._known(home, record)
+
+    async def _register(self, plan: jobs.Plan, home: Home) -> None:
+        try:
+            await self._com.call(jobs.create, plan)
+        except Exception:
+            await self._host.in_thread(files.discard, home.path, self._owner)
+            raise
 
     async def _discard(self, machine: VirtualBoxMachine) -> None:
         await super()._discard(machine)

@@ -27,6 +27,7 @@ from vmcontroller.errors import (
     HypervisorMissing,
     NetworkRefused,
     UnknownVM,
+    VMExists,
 )
 from vmcontroller.hypervisors.common.net.frames import ARP, ASK, Arp, Ethernet
 from vmcontroller.hypervisors.common.net.network import GATEWAY, GUEST
@@ -112,6 +113,15 @@ class TestOthers(Case):
         self.assertEqual(await self.states(), {"vm-1": S.RUNNING})
         self.fake("vm-1").label = "PoweredOff"
         self.assertEqual(await self.states(), {"vm-1": S.POWERED_OFF})
+
+    async def test_id_of_another(self) -> None:
+        """A directory that is not ours is left alone, and the image is not held for a machine that was not made."""
+        place = self.state_dir / "virtualbox" / "vm-1"
+        place.mkdir()
+        (place / "theirs").touch()
+        await self.assertFailure(self.hypervisor.createVM(self.spec()), VMExists)
+        self.assertTrue((place / "theirs").exists())
+        self.assertEqual(list((self.state_dir / "images" / "users").iterdir()), [])
 
     async def test_image_is_left(self) -> None:
         """The image outlives its machines, unchanged; VirtualBox forgets it with the last one."""
