@@ -21,6 +21,7 @@ from vmcontroller.images.work import Work
 _LARGEST_TEXT = 1024 * 1024
 _MOST_MEMBERS = 100
 _PIECE = 1024 * 1024
+_LEADS_OUT = re.compile(r"[/\\\0]|^\.\.?$")
 _DIGEST = re.compile(r"^(SHA1|SHA256|SHA512)\s*\((.+)\)\s*=\s*([0-9a-fA-F]+)\s*$", re.MULTILINE)
 
 
@@ -49,7 +50,7 @@ def _members(ova: Path, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     for number, member in enumerate(archive):
         if number >= _MOST_MEMBERS:
             raise BadImage(f"the image {ova} holds more than {_MOST_MEMBERS} files; an OVA has a handful")
-        if not member.isreg() or re.search(r"[/\\\0]|^\.\.?$", member.name):
+        if not member.isreg() or _LEADS_OUT.search(member.name):
             raise ImageDenied(f"the image {ova} holds {member.name!r}, which leads out of its folder or is no file")
         yield member
 
@@ -62,6 +63,8 @@ def _disk(ova: Path, archive: tarfile.TarFile, members: dict[str, tarfile.TarInf
     files = _described_disks(ova, _text(ova, archive, description))
     if len(files) != 1:
         raise BadImage(f"the image {ova} has {len(files)} disks; a VM is made from an OVA with one")
+    if _LEADS_OUT.search(files[0]):
+        raise ImageDenied(f"the image {ova} describes a disk {files[0]!r}, which leads out of its folder; get it anew")
     disk = members.get(files[0])
     if disk is None:
         raise BadImage(f"the image {ova} lacks its disk {files[0]!r}; get it anew")

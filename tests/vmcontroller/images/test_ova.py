@@ -52,6 +52,13 @@ def test_a_path_that_leads_out(tmp_path: Path, name: str) -> None:
     assert not Path("/tmp/escaped").exists()
 
 
+def test_a_description_that_leads_out(tmp_path: Path) -> None:
+    """Nor is what the description says of its disk."""
+    evil = WHOLE | {"machine.ovf": OVF.replace("disk.vmdk", "../../etc/passwd").encode()}
+    with pytest.raises(ImageDenied, match="leads out of its folder"):
+        unpacked(disks.ova(tmp_path / "machine.ova", evil))
+
+
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE])
 def test_what_is_no_file(tmp_path: Path, kind: bytes) -> None:
     """A link, a device or a directory in an archive is refused."""
