@@ -51,6 +51,8 @@ def main(root: Path = Path("/")) -> None:
     """Install below ``root``, and start the service where that is this system; SystemExit with a sentence if not."""
     try:
         check(sys.version_info[:2], _NEEDED)
+        if root == Path("/"):
+            _demand_systemd()
         write(root)
         if root == Path("/"):
             _start()
@@ -74,6 +76,11 @@ def _is_there(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ImportError:
         return False
+
+
+def _demand_systemd() -> None:
+    if shutil.which("systemctl") is None:
+        raise CannotInstall("this system has no systemd; start the agent by an init of your own: vmcontroller-guest")
 
 
 def write(root: Path) -> None:

@@ -59,6 +59,14 @@ def test_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
         install.check((3, 11), ["twisted", "stomper"])
 
 
+def test_no_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said before anything is written."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(install, "write", lambda root: pytest.fail("it was written"))
+    with pytest.raises(SystemExit, match="has no systemd"):
+        install.main()
+
+
 def test_not_root() -> None:
     """One sentence says to be root."""
     with plain_user() as home:
