@@ -28,6 +28,7 @@ MAKING = "making"
 PIECE = 1 << 20
 _GLANCE = 0.001
 MEMORY, MANIFEST = "memory", "manifest.json"
+_SAVED = "saved-"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,13 @@ def read(folder: Path) -> Generation:
     try:
         return Generation(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise SnapshotDamaged(f"{folder} holds no whole state: {error}; restore another snapshot") from error
+        raise SnapshotDamaged(f"{folder} holds no whole state: {error}; {_remedy(folder)}") from error
+
+
+def _remedy(folder: Path) -> str:
+    if folder.name.startswith(_SAVED):
+        return "restore a snapshot, or call discardState, and it starts from its disk"
+    return "restore another snapshot"
 
 
 def _whole(folder: Path) -> Generation | None:
@@ -80,9 +87,9 @@ def verify(folder: Path, generation: Generation) -> None:
     try:
         whole = memory.stat().st_size == generation.octets and sha256_of(memory) == generation.sha256
     except OSError as error:
-        raise SnapshotDamaged(f"{memory} cannot be read: {error}; restore another snapshot") from error
+        raise SnapshotDamaged(f"{memory} cannot be read: {error}; {_remedy(folder)}") from error
     if not whole:
-        raise SnapshotDamaged(f"{memory} is not what was saved: it was cut or changed; restore another snapshot")
+        raise SnapshotDamaged(f"{memory} is not what was saved: it was cut or changed; {_remedy(folder)}")
 
 
 def hash_growing(file: int, written: Event) -> tuple[str, int]:
@@ -173,7 +180,7 @@ def _place(home: Home, name: str) -> Path:
 
 def new_saved(home: Home) -> Path:
     """An empty directory for a saved state; it counts when the record names it."""
-    return Path(tempfile.mkdtemp(prefix="saved-", dir=home.path))
+    return Path(tempfile.mkdtemp(prefix=_SAVED, dir=home.path))
 
 
 def save_again(home: Home, place: Path, found: Generation) -> str:
@@ -188,6 +195,6 @@ def sweep(home: Home, saved: str) -> None:
     """Remove what a crash left half made or half removed, and every saved state but the one that counts."""
     files.sweep(home.path, MAKING)
     files.sweep(home.snapshots, MAKING)
-    for path in home.path.glob("saved-*"):
+    for path in home.path.glob(f"{_SAVED}*"):
         if path.name != saved:
             files.remove(path)

@@ -15,7 +15,7 @@ LEAST_MB, MOST_MB = 16, 1 << 20
 def check_size(memory_mb: int) -> None:
     """BadRequest unless a machine can be of this size at all."""
     if not LEAST_MB <= memory_mb <= MOST_MB:
-        raise BadRequest(f"memory_mb is {memory_mb}; it must lie between {LEAST_MB} and {MOST_MB}")
+        raise BadRequest(f"memoryMB is {memory_mb}; it must lie between {LEAST_MB} and {MOST_MB}")
 
 
 def demand(memory_mb: int, others: Iterable[tuple[int, int]]) -> None:

@@ -33,7 +33,7 @@ class TestMemory:
     @pytest.mark.parametrize("size", [-1, 0, 15, 10 << 20, 1 << 60])
     def test_sizes(self, size: int) -> None:
         """No machine has no memory, or ten terabytes."""
-        with pytest.raises(BadRequest, match="memory_mb"):
+        with pytest.raises(BadRequest, match="memoryMB"):
             memory.check_size(size)
 
     def test_short(self) -> None:

@@ -212,6 +212,17 @@ class TestDamage(SnapshotCase):
         self.assertEqual(await self.restored("a"), "a")
         self.assertEqual(await self.debris(), [self.home.load().saved])
 
+    async def test_saved_state(self) -> None:
+        """It is not started; the machine stays Saved, and starts from its disk when its state was discarded."""
+        await self.running()
+        await self.hypervisor.saveState(VM)
+        change(self.home.path / self.home.load().saved / "memory")
+        await self.fails(SnapshotDamaged, self.hypervisor.start(VM), "discardState")
+        self.assertIs(await self.state(), S.SAVED)
+        await self.hypervisor.discardState(VM)
+        await self.hypervisor.start(VM)
+        self.assertIs(await self.state(), S.RUNNING)
+
     async def test_disk(self) -> None:
         """A layer that was changed."""
         await self.two()
