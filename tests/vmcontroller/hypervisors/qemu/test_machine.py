@@ -55,8 +55,8 @@ class TestMaking(QemuTestCase):
     async def test_bad_sizes(self) -> None:
         """Nonsense is refused with what is wrong, before anything is made."""
         for changes, word in [
-            ({"memory_mb": 0}, "memory_mb"),
-            ({"memory_mb": 10 << 20}, "memory_mb"),
+            ({"memory_mb": 0}, "memoryMB"),
+            ({"memory_mb": 10 << 20}, "memoryMB"),
             ({"cpus": 0}, "cpus"),
         ]:
             await self.fails(BadRequest, self.hypervisor.createVM(self.spec(**changes)), word)
