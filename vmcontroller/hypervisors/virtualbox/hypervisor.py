@@ -89,8 +89,7 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
 
     async def _connect(self) -> None:
         await super()._connect()
-        for vm in self._drop_removed():
-            await self._host.in_thread(self._images.release, vm)
+        await self._drop_removed()
 
     async def _disconnect(self, stop: bool) -> None:
         await super()._disconnect(stop)
@@ -104,15 +103,16 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
         labels = await self._com.ask(jobs.states, [machine.record.uuid for machine in known])
         for machine in known:
             await machine.see(labels[machine.record.uuid])
-        self._drop_removed()
+        await self._drop_removed()
         return [machine.record.machine(machine.state) for machine in self._machines.values()]
 
-    def _drop_removed(self) -> list[str]:
+    async def _drop_removed(self) -> None:
         """Forget what somebody else has removed from VirtualBox; the next connect() clears its directory away."""
         gone = [vm for vm, machine in self._machines.items() if machine.removed]
         for vm in gone:
             del self._machines[vm]
-        return gone
+        for vm in gone:
+            await self._host.in_thread(self._images.release, vm)
 
     # -- machines come and go
 

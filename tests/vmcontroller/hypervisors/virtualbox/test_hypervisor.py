@@ -94,6 +94,7 @@ class TestOthers(Case):
         Path(machine.settingsFilePath).unlink()
         await self.assertFailure(self.hypervisor.start(vm), UnknownVM)
         self.assertEqual(await self.states(), {})
+        self.assertEqual(list((self.state_dir / "images" / "users").iterdir()), [])
         await self.again()
         self.assertEqual(list((self.state_dir / "virtualbox").iterdir()), [])
         await self.hypervisor.createVM(self.spec())
