@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import socket
 import sys
@@ -133,6 +135,24 @@ def test_an_interrupted_call_leaves_nothing_behind(
                 api.call("echo", 1)
         assert api.call("echo", 2) == 2
     assert daemon.asked("echo") == [(2,)]
+
+
+@pytest.mark.parametrize("method", ["echo", "refuse"])
+def test_answers_are_closed_before_they_are_dropped(
+    daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Python closes the others when it drops them, and discards a Ctrl-C that comes in that moment."""
+    answers: list[http.client.HTTPResponse] = []
+
+    class Noted(http.client.HTTPResponse):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            answers.append(self)
+
+    monkeypatch.setattr(http.client.HTTPConnection, "response_class", Noted)
+    with client.connect(tmp_path) as api, contextlib.suppress(client.ApiFault):
+        api.call(method, 1)
+    assert [answer.closed for answer in answers] == [True] * len(answers) != []
 
 
 def test_a_call_that_is_too_large_is_told(daemon: FakeDaemon, tmp_path: Path) -> None:

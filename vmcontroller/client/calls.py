@@ -122,7 +122,9 @@ class Client:
         return self._http
 
     def _answer(self, response: http.client.HTTPResponse) -> Any:
-        body = response.read()
+        # One that is not closed is closed when it is dropped, where Python discards a KeyboardInterrupt that comes then.
+        with response:
+            body = response.read()
         if response.status == http.HTTPStatus.OK:
             return _result(body)
         self.close()
