@@ -122,7 +122,7 @@ class Client:
         return self._http
 
     def _answer(self, response: http.client.HTTPResponse) -> Any:
-        # One that is not closed is closed when it is dropped, where Python discards a KeyboardInterrupt that comes then.
+        # Python closes what was not closed when it drops it, and discards a KeyboardInterrupt that comes then.
         with response:
             body = response.read()
         if response.status == http.HTTPStatus.OK:
