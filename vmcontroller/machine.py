@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -43,6 +43,14 @@ LIVE_STATES = frozenset(
 )
 
 
+#: Hears how many octets of long work are done, and how many there are.
+Progress = Callable[[int, int], None]
+
+
+def untold(done: int, total: int) -> None:
+    """Progress that nobody hears."""
+
+
 @dataclass(frozen=True)
 class MachineSpec:
     """What a VM is made from. The hypervisor keeps all of it, the seed apart, as the VM's truth.
@@ -51,6 +59,7 @@ class MachineSpec:
     absolute host path, or "" for the plugin's default. ``seed`` is what the guest finds as its identity
     (docs/reference/seed.md). ``hypervisor`` is the name of the one that shall make it where several stand side by
     side; "" leaves that to them. ``emulation``: it may be made where its processor is emulated, many times slower.
+    ``progress`` hears how far the image is read and converted.
     """
 
     id: str
@@ -63,6 +72,7 @@ class MachineSpec:
     seed: Mapping[str, Any] = field(default_factory=dict, repr=False)
     hypervisor: str = ""
     emulation: bool = True
+    progress: Progress = field(default=untold, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

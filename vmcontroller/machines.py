@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
@@ -33,7 +34,7 @@ from vmcontroller.errors import (
 from vmcontroller.errors import Unsupported as UnsupportedByHypervisor
 from vmcontroller.interfaces import IComposite, IHypervisor
 from vmcontroller.ledger import Ledger
-from vmcontroller.machine import NAME_PATTERN, Machine, MachineSpec, MachineState
+from vmcontroller.machine import NAME_PATTERN, Machine, MachineSpec, MachineState, Progress, untold
 from vmcontroller.turns import Turns
 from vmcontroller.wishes import PATTERN_SIGNS, spec_of
 
@@ -170,12 +171,14 @@ class Machines:
         image: str,
         options: Mapping[str, Any],
         claim: Callable[[str], None] = lambda vm: None,
+        progress: Progress = untold,
     ) -> Machine:
         """Make a VM with an identity of its own; it does not exist at all if anything fails. VMExists.
 
-        ``claim`` is called with its id before it is made; what that raises keeps it from being made.
+        ``claim`` is called with its id before it is made; what that raises keeps it from being made. ``progress`` hears
+        how far the image is read.
         """
-        spec = spec_of(name, image, options, self._network_allowed)
+        spec = replace(spec_of(name, image, options, self._network_allowed), progress=progress)
         if not IComposite.providedBy(self.hypervisor) and spec.hypervisor not in ("", self.hypervisor.name):
             raise UnknownHypervisor(f"createVM: {spec.hypervisor!r} is not in use here; {self.hypervisor.name} is")
         titles = {spec.name, spec.id}
@@ -213,7 +216,7 @@ class Machines:
             "chirpKey": public,
             "setClock": True,
         }
-        return MachineSpec(**{**vars(spec), "seed": seed})
+        return replace(spec, seed=seed)
 
     async def remove(self, vm: str) -> None:
         """Remove a VM and all that belongs to it."""

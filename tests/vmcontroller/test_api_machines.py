@@ -14,6 +14,7 @@ from tests.vmcontroller.memory_hypervisor import MemoryHypervisor
 from vmcontroller.api.machines import MachineMethods
 from vmcontroller.errors import BadRequest, Unsupported
 from vmcontroller.interfaces import ICpuCap, IScreenshot
+from vmcontroller.machine import MachineSpec
 
 
 @implementer(ICpuCap, IScreenshot)
@@ -77,6 +78,23 @@ def test_an_image_that_nobody_can_find(house: House, api: MachineMethods, image:
     with pytest.raises(BadRequest, match=why):
         result(api.createVM("B", image, {"id": "b"}, cwd=cwd))
     assert list(house.hypervisor.specs) == list(house.hypervisor.vms) != ["b"]
+
+
+def test_how_far_a_creation_is(house: House, api: MachineMethods) -> None:
+    """Told while the image is read; nothing is known before and afterwards."""
+    told: list[dict[str, int]] = []
+
+    class Reading(MemoryHypervisor):
+        def createVM(self, spec: MachineSpec) -> Deferred[None]:
+            told.append(api.getCreation("B"))
+            spec.progress(3 << 30, 5 << 30)
+            told.append(api.getCreation("B"))
+            return super().createVM(spec)
+
+    house.machines.hypervisor = Reading()
+    result(api.createVM("B", cwd=""))
+    nothing = {"done": 0, "total": 0}
+    assert [*told, api.getCreation("B")] == [nothing, {"done": 3 << 30, "total": 5 << 30}, nothing]
 
 
 def test_screenshot_and_statistics(api: MachineMethods) -> None:

@@ -34,6 +34,7 @@ class MachineMethods:
         self._leases = leases
         self._clock = clock
         self._names_image = names_image
+        self._how_far: dict[str, tuple[int, int]] = {}
 
     # -- which there are
 
@@ -113,10 +114,22 @@ class MachineMethods:
             if options.get("lease"):
                 self._leases.add(options["lease"], vm)
 
+        def tell(done: int, total: int) -> None:
+            self._how_far[name] = (done, total)
+
         if image and not self._names_image(image):
             image = image_path(image, cwd)
-        machine = await self._machines.create(name, image, options, claim)
+        try:
+            machine = await self._machines.create(name, image, options, claim, tell)
+        finally:
+            self._how_far.pop(name, None)
         return [True, machine.name]
+
+    def getCreation(self, name: str) -> dict:
+        """How far a createVM that is under way is with the VM's image, which is read once and converted where it has
+        to be: done and total (octets). Both are 0 before, afterwards, and when the image is known already."""
+        done, total = self._how_far.get(name, (0, 0))
+        return {"done": done, "total": total}
 
     async def removeVM(self, vm: str) -> bool:
         await self._machines.remove(vm)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import posixpath
-import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vmcontroller.cli.drawing import progress_line
 from vmcontroller.cli.interrupts import interruptible
-from vmcontroller.cli.progress import Progress
 from vmcontroller.cli.session import Session
 from vmcontroller.cli.verbs import UsageError, Verbs
 from vmcontroller.client import ApiFault, Client
@@ -110,28 +107,10 @@ def _start(api: Client, source: Place, target: Place) -> str:
 
 def _watch(session: Session, api: Client, transfer: str) -> dict[str, Any]:
     """The final struct; meanwhile, on a terminal, a line that shows how far it is."""
-    with _line(session) as draw:
+    with progress_line(session) as draw:
         while True:
             seen: dict[str, Any] = api.call("waitForTransfer", transfer, WATCHED_SECONDS if draw else UNWATCHED_SECONDS)
             if draw:
-                draw(seen)
+                draw(seen["current"], seen["done"], seen["total"])
             if seen["state"] != "running":
                 return seen
-
-
-@contextmanager
-def _line(session: Session) -> Iterator[Callable[[dict[str, Any]], None] | None]:
-    if session.arguments.json or not session.err.isatty():
-        yield None
-        return
-    progress = Progress()
-
-    def draw(seen: dict[str, Any]) -> None:
-        width = shutil.get_terminal_size().columns
-        line = progress.line(seen["current"], time.monotonic(), seen["done"], seen["total"], width)
-        print(f"\r{line.ljust(width - 1)}", end="", file=session.err, flush=True)
-
-    try:
-        yield draw
-    finally:
-        print(file=session.err)

@@ -7,18 +7,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from vmcontroller.cli import codes
+from vmcontroller.cli.drawing import progress_line
 from vmcontroller.cli.interrupts import interruptible
-from vmcontroller.cli.progress import Progress
 from vmcontroller.cli.render import duration, size, table
 from vmcontroller.cli.session import Session
 from vmcontroller.cli.verbs import UsageError, Verbs
 from vmcontroller.errors import BadRequest, VMControllerError
 from vmcontroller.images.shelf import DEFAULT, Entry, Shelf, check_name
 from vmcontroller.images.verify import verify as verify_image
-from vmcontroller.images.work import Work, untold
+from vmcontroller.images.work import Work
 
 IMAGES = "images"
 SHOWN_DIGITS = 12
@@ -155,29 +156,11 @@ def verify(session: Session) -> int:
 def _verified(session: Session, shelf: Shelf, which: str) -> str:
     """What is wrong with an image, or ""."""
     try:
-        with _octets(session, which) as progress:
-            verify_image(shelf, which, Work(progress))
+        with progress_line(session) as draw:
+            verify_image(shelf, which, Work(partial(draw, which)) if draw else Work())
     except VMControllerError as error:
         return str(error)
     return ""
-
-
-@contextmanager
-def _octets(session: Session, name: str) -> Iterator[Callable[[int, int], None]]:
-    if session.arguments.json or not session.err.isatty():
-        yield untold
-        return
-    progress = Progress()
-
-    def draw(done: int, total: int) -> None:
-        width = shutil.get_terminal_size().columns
-        line = progress.line(name, time.monotonic(), done, total, width)
-        print(f"\r{line.ljust(width - 1)}", end="", file=session.err, flush=True)
-
-    try:
-        yield draw
-    finally:
-        print(file=session.err)
 
 
 def remove(session: Session) -> None:

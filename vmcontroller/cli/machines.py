@@ -10,7 +10,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
-from vmcontroller.cli import codes
+from vmcontroller.cli import codes, creation
 from vmcontroller.cli.session import Session
 from vmcontroller.cli.verbs import Deed, Verbs, seconds
 from vmcontroller.cli.wording import in_verbs
@@ -61,8 +61,13 @@ def create(session: Session) -> int:
     options = {key: arguments[key] for key in ("memoryMB", "cpus", "network", "group") if arguments[key] is not None}
     with session.api() as api:
         names = session.arguments.names
-        made = _each(session, names, lambda vm: api.call("createVM", vm, session.arguments.image, options))
+        made = _each(session, names, lambda vm: _create(session, api, vm, options))
         return _report(session, api, names, made)
+
+
+def _create(session: Session, api: Client, vm: str, options: dict[str, object]) -> None:
+    with creation.shown(session, api, vm):
+        api.call("createVM", vm, session.arguments.image, options)
 
 
 def start_machines(session: Session) -> int:

@@ -168,6 +168,9 @@ class FakeApi:
         self.vms[name], self.ids[name] = "PoweredOff", f"id-{name}"
         return [True, name]
 
+    def getCreation(self, name: str) -> dict[str, int]:
+        return {"done": 0, "total": 0}
+
     def removeVM(self, vm: str) -> bool:
         name = self._known(vm)
         del self.vms[name], self.ids[name]

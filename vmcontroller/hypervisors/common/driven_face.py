@@ -78,7 +78,7 @@ class DrivenFace(Face[M]):
                 f"{spec.name} asks for a network; with the hypervisor {self.name!r} the host could be reached over it:"
                 " choose another hypervisor, or do without"
             )
-        base = await self._images.base(spec.image, self.formats)
+        base = await self._images.base(spec.image, self.formats, spec.progress)
         machine = self._known(Home(self._folder / spec.id), Record.of(self._owner, spec))
         try:
             await self._shared.in_thread(self._fill, spec, machine.record, base)

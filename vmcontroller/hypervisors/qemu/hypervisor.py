@@ -102,7 +102,7 @@ class QemuHypervisor(Face[QemuMachine]):
 
     async def _build(self, spec: MachineSpec) -> QemuMachine:
         _check(spec)
-        base = await self._images.base(spec.image, FORMATS)
+        base = await self._images.base(spec.image, FORMATS, spec.progress)
         try:
             record = await self._host.in_thread(self._furnish, spec, base)
         except Exception:

@@ -125,7 +125,7 @@ class VirtualBoxHypervisor(Face[VirtualBoxMachine]):
     async def _build(self, spec: MachineSpec) -> VirtualBoxMachine:
         if spec.network:
             raise NetworkRefused(_NO_NETWORK)
-        base = await self._images.base(spec.image, FORMATS)
+        base = await self._images.base(spec.image, FORMATS, spec.progress)
         record, home = replace(Record.of(self._owner, spec), uuid=str(uuid.uuid4())), Home(self._folder / spec.id)
         await self._host.in_thread(self._images.hold, spec.id, base)
         try:

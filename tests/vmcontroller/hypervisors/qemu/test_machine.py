@@ -52,6 +52,13 @@ class TestMaking(QemuTestCase):
         await self.hypervisor.powerOff(VM)
         self.assertEqual(self.image.read_bytes(), before)
 
+    async def test_progress(self) -> None:
+        """Whoever has a machine made hears how far its image is read."""
+        told: list[tuple[int, int]] = []
+        await self.hypervisor.createVM(self.spec(progress=lambda done, total: told.append((done, total))))
+        octets = self.image.stat().st_size
+        self.assertEqual(told[-1], (octets, octets))
+
     async def test_bad_sizes(self) -> None:
         """Nonsense is refused with what is wrong, before anything is made."""
         for changes, word in [
