@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
-from vmcontroller.errors import HypervisorFailed, UnknownVM
+from vmcontroller.errors import HypervisorFailed, UnknownVM, VMControllerError
 from vmcontroller.hypervisors.common import files, record
 from vmcontroller.hypervisors.common.host import Host
 from vmcontroller.hypervisors.common.verb import verb
@@ -211,11 +211,21 @@ class DrivenMachine:
     async def leave(self, stop: bool) -> None:
         """Let it run on by itself, or put it away first."""
         try:
-            if stop and self.record.state in ON:
-                await self._do(self._drive.save)
-                await self._note(state=SAVED)
+            if stop:
+                await self._put_away()
         finally:
             await self._reach.close()
+
+    async def _put_away(self) -> None:
+        try:
+            if self.record.state in ON:
+                await self._do(self._drive.save)
+                await self._note(state=SAVED)
+        except VMControllerError as error:
+            self.log.warn("{vm} is switched off, it cannot be saved: {error}", vm=self.record.id, error=error)
+        if self.record.state in (*ON, STUCK):
+            await self._do(self._drive.stop)
+            await self._note(state=POWERED_OFF, button=False)
 
     # -- how they do it
 

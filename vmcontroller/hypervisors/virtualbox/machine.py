@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
 
-from vmcontroller.errors import BadRequest
+from vmcontroller.errors import BadRequest, VMControllerError
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.host import Host
 from vmcontroller.hypervisors.common.verb import verb
@@ -38,6 +39,8 @@ class Turn(DeferredLock):
 
 class VirtualBoxMachine:
     """A VM of VirtualBox, known to it by ``record.uuid``."""
+
+    log = Logger()
 
     def __init__(self, host: Host, com: Com, home: Home, record: Record, reach: Reach) -> None:
         self.record = record
@@ -199,10 +202,20 @@ class VirtualBoxMachine:
     async def leave(self, stop: bool) -> None:
         """Let it run on by itself, or put it away first."""
         try:
-            if stop and self.record.state in ON:
-                await self._do(jobs.save)
+            if stop:
+                await self._put_away()
         finally:
             await self._reach.close()
+
+    async def _put_away(self) -> None:
+        try:
+            if self.record.state in ON:
+                await self._do(jobs.save)
+        except VMControllerError as error:
+            self.log.warn("{vm} is switched off, it cannot be saved: {error}", vm=self.record.id, error=error)
+        if self.record.state in (*ON, STUCK):
+            await self._note(on=False)
+            await self._do(jobs.power_off)
 
     # -- how they do it
 

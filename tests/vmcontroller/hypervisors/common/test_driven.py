@@ -103,6 +103,15 @@ class TestDriven(TestCase):
         await self.machine.look()
         self.assertEqual(self.machine.state, S.ABORTED)
 
+    async def test_left_and_not_to_be_saved(self) -> None:
+        """A machine that is to be put away and cannot be saved, or is stuck, is switched off."""
+        for state in (S.RUNNING, S.PAUSED, S.STUCK):
+            await self.machine.start()
+            self.drive.now, self.drive.trouble["save"] = state, HypervisorFailed("no room")
+            await self.machine.look()
+            await self.machine.leave(True)
+            self.assertEqual((self.drive.now, self.machine.state), (None, S.POWERED_OFF))
+
     async def test_out_of_reach_for_a_while(self) -> None:
         """The next look opens the way."""
         await self.machine.start()

@@ -159,6 +159,14 @@ class TestTrouble(Case):
         await self.hypervisor.saveState(vm)
         self.assertEqual(await self.states(), {vm: S.SAVED})
 
+    async def test_left_and_not_to_be_saved(self) -> None:
+        """Who leaves for good leaves no machine that runs: one that cannot be saved is switched off."""
+        vm = await self.running()
+        self.patch(self.fake(vm), "saveState", lambda: Progress("no room"))
+        await self.hypervisor.disconnect(True)
+        await self.hypervisor.connect()
+        self.assertEqual(await self.states(), {vm: S.POWERED_OFF})
+
     async def test_guru_meditation(self) -> None:
         """A machine that met its end inside is Stuck: it can be switched off, and nothing else."""
         vm = await self.running()
