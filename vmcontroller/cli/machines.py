@@ -17,6 +17,8 @@ from vmcontroller.cli.wording import in_verbs
 from vmcontroller.client import ApiFault, Client
 from vmcontroller.errors import BadState, GuestSilent, UnknownVM
 
+#: Those of createVM that are arguments here.
+OPTIONS = ("memoryMB", "cpus", "network", "group", "hypervisor")
 WAIT_SECONDS = 60.0
 LOOK_SECONDS = 0.1
 
@@ -49,6 +51,7 @@ def _declare_create(parser: ArgumentParser) -> None:
     parser.add_argument("--cpus", metavar="N", type=int, help="number of processors")
     parser.add_argument("--network", action="store_true", default=None, help="let it reach the network")
     parser.add_argument("--group", help="the group that a broadcast reaches")
+    parser.add_argument("--hypervisor", metavar="NAME", help="the one that makes it, where several are in use")
 
 
 def _declare_wait(parser: ArgumentParser, meaning: str) -> None:
@@ -58,7 +61,7 @@ def _declare_wait(parser: ArgumentParser, meaning: str) -> None:
 def create(session: Session) -> int:
     """Make VMs that are off."""
     arguments = vars(session.arguments)
-    options = {key: arguments[key] for key in ("memoryMB", "cpus", "network", "group") if arguments[key] is not None}
+    options = {key: arguments[key] for key in OPTIONS if arguments[key] is not None}
     with session.api() as api:
         names = session.arguments.names
         made = _each(session, names, lambda vm: _create(session, api, vm, options))

@@ -85,8 +85,9 @@ class TestMachines:
     def test_create_passes_what_was_said_and_nothing_else(self, call: Call, daemon: FakeDaemon) -> None:
         """The daemon's own defaults stand."""
         assert call("create", "a", "b").out == "a: PoweredOff\nb: PoweredOff\n"
-        call("create", "c", "--image", "x.qcow2", "--memory", "64", "--cpus", "2", "--network", "--group", "g")
-        options = {"memoryMB": 64, "cpus": 2, "network": True, "group": "g"}
+        wishes = ("--memory", "64", "--cpus", "2", "--network", "--group", "g", "--hypervisor", "qemu")
+        call("create", "c", "--image", "x.qcow2", *wishes)
+        options = {"memoryMB": 64, "cpus": 2, "network": True, "group": "g", "hypervisor": "qemu"}
         assert daemon.asked("createVM") == [("a", "", {}), ("b", "", {}), ("c", "x.qcow2", options)]
 
     def test_one_that_fails_does_not_keep_the_others(self, call: Call, daemon: FakeDaemon) -> None:
