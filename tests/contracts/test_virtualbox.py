@@ -181,6 +181,9 @@ class TestNetwork(RealVirtualBox, Harness, TestCase):
         await self.knocked(vm)
         self.assertEqual((met, calls()), ([], before))
         await self.assertDoorAnswers(vm)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.assertRaises(OSError, thief.bind, ("127.0.0.1", self.tunnel(vm, "sport")))
 
     async def test_door_answers_again(self) -> None:
         """After a pause, a saved state, a snapshot; for the next daemon, also if the tunnel's port is taken by then."""
@@ -206,10 +209,10 @@ class TestNetwork(RealVirtualBox, Harness, TestCase):
             await self.assertDoorAnswers(vm)
         self.assertNotEqual(self.tunnel(vm), before)
 
-    def tunnel(self, vm: str) -> int:
-        """Our port of a machine's tunnel, as it stands in VirtualBox's settings."""
+    def tunnel(self, vm: str, end: str = "dport") -> int:
+        """A port of a machine's tunnel, ours unless ``end`` is "sport", as it stands in VirtualBox's settings."""
         settings = (self.state_dir / "virtualbox" / vm / "machine.vbox").read_text(encoding="utf-8")
-        return int(re.findall(r'name="dport" value="(\d+)"', settings)[-1])  # Those of snapshots stand before.
+        return int(re.findall(rf'name="{end}" value="(\d+)"', settings)[-1])  # Those of snapshots stand before.
 
     async def assertDoorAnswers(self, vm: str) -> None:
         """It says again what it hears, also what fills the largest frame."""

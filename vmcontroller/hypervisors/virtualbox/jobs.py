@@ -21,6 +21,8 @@ _GROUP = "/VM Controller"
 #: The type that VirtualBox's defaults are taken from.
 _OS_TYPE = "Linux26_64"
 _PAGE = 4096
+#: What the process of a session that has none is called (NIL_RTPROCESS): as a signed number it would be everybody.
+_NO_PROCESS = 2**32 - 1
 _DRIVER = Path("/dev/vboxdrv")
 _SAMPLE = re.compile(r'val="(\d+)".*? name="([^"]+)"')
 
@@ -191,8 +193,8 @@ def power_off(link: Link, uuid: str) -> Steps:
 
 
 def _kill(machine: Any) -> None:
-    """End the machine's process; for one that does not obey."""
-    if machine.session_pid:
+    """End the machine's process; for one that does not obey. While it has none, VirtualBox says 0 or 2**32 - 1."""
+    if 0 < machine.session_pid < _NO_PROCESS:
         os.kill(machine.session_pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 

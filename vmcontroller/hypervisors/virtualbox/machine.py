@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
-from vmcontroller.errors import BadRequest, VMControllerError
+from vmcontroller.errors import BadRequest, HypervisorFailed, VMControllerError
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.host import Host
 from vmcontroller.hypervisors.common.verb import verb
@@ -78,6 +78,7 @@ class VirtualBoxMachine:
         if self.removed or self.record.state is not RUNNING:
             return None
         await self._take_up()
+        await self._guard()
         return await self._reach.address()
 
     async def _take_up(self) -> None:
@@ -91,6 +92,16 @@ class VirtualBoxMachine:
             self._reach.take_up(ports)
         except CannotListenError:
             await self._com.call(tunnel.replug, self.record.uuid, self._reach.lay())
+
+    async def _guard(self) -> None:
+        """See that nobody else has VirtualBox's end of the tunnel; where somebody has it, lay another one."""
+        try:
+            self._reach.guard()
+        except HypervisorFailed as error:
+            self.log.warn("{vm}: {error}; its card is led elsewhere", vm=self.record.id, error=error)
+            await self._reach.close()
+            await self._com.call(tunnel.replug, self.record.uuid, self._reach.lay())
+            self._reach.guard()
 
     # -- verbs
 
@@ -117,7 +128,7 @@ class VirtualBoxMachine:
     @verb((RUNNING,))
     async def reset(self) -> None:
         await self._note(on=True)
-        await self._do(jobs.reset)
+        await self._do_unguarded(jobs.reset)
 
     @verb((RUNNING,))
     async def pause(self) -> None:
@@ -139,7 +150,7 @@ class VirtualBoxMachine:
     @verb()
     async def takeSnapshot(self, name: str, description: str) -> None:
         self.meanwhile = self.record.state
-        await self._do(snapshots.take, name, description)
+        await self._do_unguarded(snapshots.take, name, description)
 
     @verb(OFF, MachineState.RESTORING)
     async def restoreSnapshot(self, name: str) -> None:
@@ -149,7 +160,7 @@ class VirtualBoxMachine:
     @verb()
     async def deleteSnapshot(self, name: str) -> None:
         self.meanwhile = self.record.state
-        await self._do(snapshots.delete, name)
+        await self._do_unguarded(snapshots.delete, name)
 
     @verb()
     async def listSnapshots(self) -> list[Snapshot]:
@@ -225,6 +236,14 @@ class VirtualBoxMachine:
             await self._com.call(job, self.record.uuid, *args)
         finally:
             await self.look()
+
+    async def _do_unguarded(self, job: Callable[..., Any], *args: Any) -> None:
+        """Have something done in which VirtualBox may open its end of the tunnel anew, as it does for a snapshot."""
+        self._reach.unguard()
+        try:
+            await self._do(job, *args)
+        finally:
+            await self._guard()
 
     async def _note(self, **changes: Any) -> None:
         record = replace(self.record, **changes)

@@ -7,6 +7,7 @@ import socket
 from vmcontroller.hypervisors.common.host import IPluginReactor
 from vmcontroller.hypervisors.common.net.network import INetworkReactor, Network
 from vmcontroller.hypervisors.common.relay import IRelayReactor, Relay
+from vmcontroller.hypervisors.virtualbox.guard import guard
 from vmcontroller.hypervisors.virtualbox.tunnel import Ports
 from vmcontroller.machine import GuestAddress
 
@@ -22,6 +23,8 @@ class Reach:
         self._reactor = reactor
         self._network: Network | None = None
         self._relay: Relay | None = None
+        self._theirs = 0
+        self._guard: socket.socket | None = None
 
     @property
     def is_open(self) -> bool:
@@ -40,8 +43,20 @@ class Reach:
         network.open(ports.ours)
         self._hold(network, ports)
 
+    def guard(self) -> None:
+        """VirtualBox has opened its port: let nobody else do so. HypervisorFailed when somebody was quicker."""
+        if self._guard is None and self.is_open:
+            self._guard = guard(self._theirs)
+
+    def unguard(self) -> None:
+        """Let VirtualBox open its port again."""
+        guarding, self._guard = self._guard, None
+        if guarding is not None:
+            guarding.close()
+
     def _hold(self, network: Network, ports: Ports) -> None:
         network.plug_in(ports.theirs)
+        self._theirs = ports.theirs
         self._network, self._relay = network, Relay(self._reactor, network.endpoint)
 
     async def address(self) -> GuestAddress | None:
@@ -50,6 +65,7 @@ class Reach:
 
     async def close(self) -> None:
         """Cut all connections, and let go of the ports."""
+        self.unguard()
         network, relay = self._network, self._relay
         self._network = self._relay = None
         if relay is not None:

@@ -40,6 +40,7 @@ class WithFake:
         fake = installed(self.world)
         fake.__enter__()
         self.addCleanup(fake.__exit__, None, None, None)
+        self.addCleanup(lambda: [machine.adapter.unplug() for machine in self.world.machines])
 
     def make(self, state_dir: Path, owner: str) -> VirtualBoxHypervisor:
         """The plugin, not connected yet, whose worker is a thread."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import socket
 import time
 import uuid
 from pathlib import Path
@@ -70,14 +71,40 @@ class Medium:
 
 
 class Adapter:
-    """An INetworkAdapter."""
+    """An INetworkAdapter; ``wire`` is the UDP socket that a machine which runs has for it."""
 
     def __init__(self) -> None:
         self.enabled = True
-        self.attachmentType = 1  # NAT, as every new machine has it.
         self.genericDriver = ""
         self.MACAddress = f"{next(_macs):012X}"
         self.properties: dict[str, str] = {}
+        self.wire: socket.socket | None = None
+        self._kind = 1  # NAT, as every new machine has it.
+
+    @property
+    def attachmentType(self) -> int:
+        return self._kind
+
+    @attachmentType.setter
+    def attachmentType(self, kind: int) -> None:
+        self._kind = kind
+        if self.wire:
+            self.plug()
+
+    def plug(self) -> None:
+        """Open the port of UDPTunnel, as that does it."""
+        self.unplug()
+        if "sport" not in self.properties:
+            return
+        self.wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.wire.settimeout(10)
+        self.wire.bind(("", int(self.properties["sport"])))
+
+    def unplug(self) -> None:
+        if self.wire:
+            self.wire.close()
+        self.wire = None
 
     def setProperty(self, key: str, value: str) -> None:
         self.properties[key] = value
@@ -149,7 +176,7 @@ class Machine:
 
     @property
     def sessionPID(self) -> int:
-        return 0
+        return 2**32 - 1  # There is none.
 
     @property
     def text(self) -> str:
@@ -199,12 +226,14 @@ class Machine:
             return Progress(self._world.broken_start)
         self.memory = self.memory or {}
         self.label = "Running"
+        self.adapter.plug()
         session.hold(self)
         return Progress()
 
     def end(self, label: str, memory: dict[str, bool] | None = None) -> None:
         """The process is gone."""
         self.label, self.memory = label, memory
+        self.adapter.unplug()
         for session in list(self.holders):
             session.unlockMachine()
 

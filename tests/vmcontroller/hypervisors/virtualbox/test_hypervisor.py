@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import os
 import socket
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import skipUnless
 
 import virtualbox as pyvbox
 from twisted.internet import reactor
@@ -15,6 +17,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from tests.users import plain_user
 from tests.vmcontroller.hypervisors.common.net.guest import MAC, segment_in
 from tests.vmcontroller.hypervisors.virtualbox.case import WithFake
 from tests.vmcontroller.hypervisors.virtualbox.fake_machine import Adapter, Progress
@@ -214,16 +217,15 @@ class TestNetwork(Case):
 
     async def greeting(self, port: int) -> Segment:
         """What the guest's card hears when somebody knocks at a forward."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as card:
-            card.bind(("127.0.0.1", int(self.card().properties["sport"])))
-            network = ("127.0.0.1", int(self.card().properties["dport"]))
-            arp = Arp(ASK, MAC, GUEST, bytes(6), GATEWAY).encode()
-            card.sendto(Ethernet(b"\xff" * 6, MAC, ARP, arp).encode(), network)
-            caller = await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), Protocol())
-            card.settimeout(10)
-            while (segment := segment_in(Ethernet.decode(await deferToThread(card.recv, 10000)))) is None:
-                pass
-            caller.transport.abortConnection()
+        card = self.card().wire
+        assert card
+        network = ("127.0.0.1", int(self.card().properties["dport"]))
+        arp = Arp(ASK, MAC, GUEST, bytes(6), GATEWAY).encode()
+        card.sendto(Ethernet(b"\xff" * 6, MAC, ARP, arp).encode(), network)
+        caller = await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), Protocol())
+        while (segment := segment_in(Ethernet.decode(await deferToThread(card.recv, 10000)))) is None:
+            pass
+        caller.transport.abortConnection()
         return segment
 
     async def test_closed(self) -> None:
@@ -263,6 +265,31 @@ class TestNetwork(Case):
             await self.hypervisor.connect()
         address = await self.hypervisor.guestAddress(vm)
         self.assertNotEqual(self.card().properties["dport"], before["dport"])
+        self.assertEqual((await self.greeting(address.door_port)).destination, 61614)
+
+    def share(self) -> socket.socket:
+        """Open VirtualBox's port of the tunnel once more."""
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(opened.close)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(("127.0.0.1", int(self.card().properties["sport"])))
+        return opened
+
+    @skipUnless(sys.platform == "linux", "Linux alone shares ports in this way")
+    async def test_nobody_opens_the_tunnel_too(self) -> None:
+        """Not once the guest's address is known."""
+        await self.hypervisor.guestAddress(await self.running())
+        self.assertRaises(OSError, self.share)
+
+    @skipUnless(sys.platform == "linux" and os.geteuid() == 0, "only root on Linux can be another user, too")
+    async def test_somebody_was_quicker(self) -> None:
+        """Then the machine's card leads elsewhere."""
+        vm = await self.running()
+        before = self.card().properties["sport"]
+        with plain_user():
+            self.share()
+        address = await self.hypervisor.guestAddress(vm)
+        self.assertNotEqual(self.card().properties["sport"], before)
         self.assertEqual((await self.greeting(address.door_port)).destination, 61614)
 
     async def test_nothing_listens_for_a_machine_that_is_off(self) -> None:
