@@ -94,17 +94,17 @@ def follow(command: Sequence[str | Path], hear: Callable[[str], None]) -> None:
             process.stdout.read()  # it clears up, and must be heard out to do so
             raise
     if process.returncode != 0:
-        raise failed(command, "".join(_telling(lines)))
+        raise failed(command, "".join(lines), "".join(_telling(lines)))
 
 
 def _telling(lines: list[str]) -> list[str]:
-    """The errors among the lines, or else the last ones."""
-    return [line for line in lines if line.startswith("E: ")] or lines[-3:]
+    """The first two errors among the lines, as what follows from them says less; or else the last lines."""
+    return [line for line in lines if line.startswith("E: ")][:2] or lines[-3:]
 
 
-def failed(command: Sequence[str | Path], words: str) -> BuildFailed | DiskFull:
-    """The error for a program that failed with these words."""
-    said = " ".join(words.split())[-400:] or "nothing"
+def failed(command: Sequence[str | Path], words: str, telling: str = "") -> BuildFailed | DiskFull:
+    """The error for a program that failed with these words, of which some may be more telling than the rest."""
+    said = " ".join((telling or words).split())[-400:] or "nothing"
     if "No space left on device" in words:
         return DiskFull(f"no room is left on the disk to build an image ({command[0]}); free some, or set TMPDIR")
     return BuildFailed(f"{command[0]} failed; it said: {said}")
