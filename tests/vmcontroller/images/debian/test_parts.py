@@ -67,8 +67,8 @@ def test_failures() -> None:
         tools.run(["sh", "-c", "echo so it is >&2; exit 3"])
     with pytest.raises(BuildFailed, match=r"it said: E: no such package\Z"):
         tools.follow(["sh", "-c", "echo I: one; echo E: no such package; echo I: two; exit 1"], lambda line: None)
+    said = "echo E: the cause; echo E: what it led to; echo E: the whole command line; exit 1"
     with pytest.raises(BuildFailed, match=r"it said: E: the cause E: what it led to\Z"):
-        said = "echo E: the cause; echo E: what it led to; echo E: the whole command line; exit 1"
         tools.follow(["sh", "-c", said], lambda line: None)
     with pytest.raises(DiskFull):
         tools.follow(["sh", "-c", "echo dpkg: No space left on device; echo E: 1; exit 1"], lambda line: None)
