@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vmcontroller.errors import BadRequest, UnknownLease
+from vmcontroller.errors import BadRequest, NotRunning, UnknownLease
 from vmcontroller.ledger import Ledger
 
 LONGEST = 24 * 3600.0
@@ -36,6 +36,7 @@ class Leases:
         self._save = save
         self._none_left = none_left
         self._ends: dict[str, IDelayedCall] = {}
+        self._stopped = False
 
     def take_up(self) -> None:
         """Give every lease of an earlier run its full time."""
@@ -43,7 +44,8 @@ class Leases:
             self._schedule(lease, seconds)
 
     def stop(self) -> None:
-        """No lease ends any more."""
+        """No lease ends any more, and none begins: whoever holds one finds it at the next daemon."""
+        self._stopped = True
         for call in self._ends.values():
             call.cancel()
         self._ends.clear()
@@ -52,6 +54,7 @@ class Leases:
         """A new lease for ``holder``, any text; it ends ``seconds`` after its last renewal."""
         if not 1 <= seconds <= LONGEST:
             raise BadRequest(f"openLease: seconds must lie between 1 and {LONGEST:g}, not {seconds!r}")
+        self._demand_daemon()
         lease = str(uuid.uuid4())
         self._ledger.add_lease(lease, holder, seconds)
         self._schedule(lease, seconds)
@@ -66,9 +69,14 @@ class Leases:
         self._ends[lease].reset(self._ledger.leases()[lease][1])
 
     def check(self, lease: str) -> None:
-        """UnknownLease if there is none of this id."""
+        """UnknownLease if there is none of this id; NotRunning when the daemon is about to end."""
+        self._demand_daemon()
         if lease not in self._ends:
             raise UnknownLease(f"there is no lease {lease!r}; it may have run out: open a new one")
+
+    def _demand_daemon(self) -> None:
+        if self._stopped:
+            raise NotRunning("the daemon is about to end; start it again")
 
     def add(self, lease: str, vm: str) -> None:
         """Put a VM under the lease."""

@@ -67,6 +67,6 @@ class Lease:
 
     def close(self, remote: Remote) -> Steps[None]:
         """End it, now that there is nothing left to keep."""
-        lease, self.id = self.id, ""
-        if lease:
-            yield remote.call("closeLease", lease)
+        if self.id:
+            yield remote.call("closeLease", self.id)
+            self.id = ""

@@ -253,6 +253,7 @@ def test_a_computer_that_is_switched_off_loses_nothing(site: Site, number: signa
     assert site.slot.read("out").startswith("again\nline 1\n")
     assert site.slot.read("result") == "DATA"
     is_clean(site)
+    assert "has run out" not in (site.state / "daemon.log").read_text()
 
 
 def test_a_wrapper_that_is_killed_is_succeeded(site: Site) -> None:

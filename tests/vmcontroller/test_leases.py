@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
 from tests.vmcontroller.doubles import result
-from vmcontroller.errors import BadRequest, HypervisorFailed, UnknownLease
+from vmcontroller.errors import BadRequest, HypervisorFailed, NotRunning, UnknownLease
 from vmcontroller.leases import LONGEST, Leases
 from vmcontroller.ledger import Ledger
 
@@ -162,3 +162,15 @@ def test_unknown(holder: Holder) -> None:
     """No VM is put under a lease that there is not."""
     with pytest.raises(UnknownLease):
         holder.leases.add("none", "a")
+
+
+def test_daemon_is_about_to_end(holder: Holder) -> None:
+    """A lease that would be opened or ended now is the next daemon's matter: it keeps those that there were."""
+    lease = holder.open(30)
+    holder.leases.stop()
+    for ask in (lambda: holder.leases.open("me", 30), lambda: holder.leases.renew(lease)):
+        with pytest.raises(NotRunning):
+            ask()
+    with pytest.raises(NotRunning):
+        result(ensureDeferred(holder.leases.close(lease)))
+    assert list(holder.ledger.leases()) == [lease]
