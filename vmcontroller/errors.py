@@ -19,6 +19,18 @@ class BadRequest(VMControllerError):
     code = 100
 
 
+class BadName(BadRequest):
+    """No VM, group or snapshot can be called so; the text says which characters a name may have."""
+
+    code = 101
+
+
+class BadSize(BadRequest):
+    """No VM can have so many processors, or so much or little memory."""
+
+    code = 102
+
+
 class UnknownVM(VMControllerError):
     """No VM has this id or name."""
 

@@ -20,7 +20,7 @@ from zope.interface.interface import InterfaceClass
 
 from vmcontroller.controller import Controller
 from vmcontroller.errors import (
-    BadRequest,
+    BadName,
     BadState,
     DiskFull,
     GuestSilent,
@@ -296,7 +296,7 @@ class Machines:
     async def take_snapshot(self, vm: str, name: str, description: str) -> None:
         """Take it, note which commands it holds, and raise the session so that it holds a smaller number."""
         if not NAME_PATTERN.match(name):
-            raise BadRequest(
+            raise BadName(
                 f"takeSnapshot: {name!r} is no name for a snapshot; use 1 to 128 characters without / or \\"
             )
         machine = await self.find(vm)

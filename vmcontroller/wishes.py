@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from vmcontroller.errors import BadRequest, NetworkDenied
+from vmcontroller.errors import BadName, BadRequest, BadSize, NetworkDenied
 from vmcontroller.machine import ID_PATTERN, NAME_PATTERN, MachineSpec
 
 DEFAULT_GROUP = "default"
@@ -28,7 +28,7 @@ def spec_of(name: str, image: str, options: Mapping[str, Any], network_allowed: 
     """The spec, without its seed. BadRequest names what is wrong; NetworkDenied: it wishes for a network."""
     _check_options(options)
     if not NAME_PATTERN.match(name) or PATTERN_SIGNS.search(name) or name != name.strip():
-        raise BadRequest(f"createVM: {name!r} is no name for a VM; use 1 to 128 characters without / \\ * ? [")
+        raise BadName(f"createVM: {name!r} is no name for a VM; use 1 to 128 characters without / \\ * ? [")
     spec = MachineSpec(
         id=options.get("id") or _new_id(name),
         name=name,
@@ -59,9 +59,9 @@ def _check_options(options: Mapping[str, Any]) -> None:
 def _check(spec: MachineSpec) -> None:
     for what in (spec.id, spec.group):
         if not ID_PATTERN.match(what):
-            raise BadRequest(f"createVM: {what!r} must be 1 to 64 of the characters 0-9 a-z -")
+            raise BadName(f"createVM: {what!r} must be 1 to 64 of the characters 0-9 a-z -")
     if not (1 <= spec.cpus <= 256 and 16 <= spec.memory_mb <= 16 * 1024 * 1024):
-        raise BadRequest("createVM: cpus must lie between 1 and 256, memoryMB between 16 and 16777216")
+        raise BadSize("createVM: cpus must lie between 1 and 256, memoryMB between 16 and 16777216")
 
 
 def _new_id(name: str) -> str:

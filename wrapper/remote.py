@@ -16,6 +16,8 @@ class Code(IntEnum):
     """The faults that the wrapper tells apart (docs/reference/errors.md)."""
 
     BAD_REQUEST = 100
+    BAD_NAME = 101
+    BAD_SIZE = 102
     UNKNOWN_VM = 200
     BAD_STATE = 202
     GUEST_SILENT = 203

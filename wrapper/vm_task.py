@@ -49,6 +49,8 @@ _PATIENCE: dict[int, int] = {
 #: What time does not cure, and the exit code for it.
 _FINAL: dict[int, int] = {
     Code.BAD_REQUEST: FAILED,
+    Code.BAD_NAME: FAILED,
+    Code.BAD_SIZE: FAILED,
     Code.NETWORK_DENIED: VM_FAILED,
     Code.NO_SUCH_FILE: COPY_FAILED,
     Code.FILE_DENIED: COPY_FAILED,

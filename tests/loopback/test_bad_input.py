@@ -141,14 +141,14 @@ def test_image(home: House, tmp_path: Path, make: Callable[[Path], Path], kind: 
 @pytest.mark.parametrize("name", ["a/b", "../m", "a\nb", "", "*"])
 def test_name(home: House, image: str, name: str) -> None:
     """A name is no path, and one line."""
-    refused(errors.BadRequest, lambda: home.call("createVM", name, image, SMALL))
+    refused(errors.BadName, lambda: home.call("createVM", name, image, SMALL))
     assert left(home) == []
 
 
 @pytest.mark.parametrize("megabytes", [0, -1, 15, 10 << 20])
 def test_memory(home: House, image: str, megabytes: int) -> None:
     """Neither nothing nor ten terabytes."""
-    assert "memory" in refused(errors.BadRequest, lambda: home.call("createVM", "m", image, {"memoryMB": megabytes}))
+    assert "memory" in refused(errors.BadSize, lambda: home.call("createVM", "m", image, {"memoryMB": megabytes}))
     assert left(home) == []
 
 
@@ -212,6 +212,7 @@ def test_directory_removed(home: House, image: str, vm: str, verbs: tuple[str, .
         home.call(verb, vm)
     assert home.call("getState", vm) == state
     shutil.rmtree(place(home, vm))
+    wait_for(lambda: home.call("listVMs") == [], "it is still listed")  # Not while a verb of it is under way.
     refused(errors.UnknownVM, lambda: home.call("start", vm))
     wait_for(lambda: left(home) == [], "something is left of it")
     home.call("createVM", vm, image, SMALL)

@@ -15,6 +15,7 @@ from tests.vmcontroller.memory_hypervisor import MemoryHypervisor
 from vmcontroller.api.daemon import DaemonMethods
 from vmcontroller.api.machines import MachineMethods
 from vmcontroller.errors import (
+    BadName,
     BadRequest,
     BadState,
     DiskFull,
@@ -235,7 +236,7 @@ class TestCreate:
     @pytest.mark.parametrize("name", ["", " a", "a/b", "a\\b", "w*", "w?", "w[", "a\nb", "x" * 129, "\udc80", "\uffff"])
     def test_names(self, house: House, name: str) -> None:
         """A name is no path and no pattern, and XML can hold it."""
-        with pytest.raises(BadRequest, match="is no name for a VM"):
+        with pytest.raises(BadName, match="is no name for a VM"):
             house.make(name)
 
     def test_taken(self, house: House) -> None:
@@ -414,7 +415,7 @@ class TestSnapshots:
         result(house.machines.take_snapshot("a", "one", ""))
         with pytest.raises(SnapshotExists):
             result(house.machines.take_snapshot("a", "one", ""))
-        with pytest.raises(BadRequest, match="no name for a snapshot"):
+        with pytest.raises(BadName, match="no name for a snapshot"):
             result(house.machines.take_snapshot("a", "a/b", ""))
 
     def test_restored(self, house: House) -> None:

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, DeferredList, DeferredLock, fail, s
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from vmcontroller.errors import BadRequest, EmulationRefused, UnknownVM, VMExists
+from vmcontroller.errors import BadName, EmulationRefused, UnknownVM, VMExists
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.host import Host
 from vmcontroller.hypervisors.common.record import Record
@@ -166,7 +166,7 @@ class Face(Generic[M]):
     @contextmanager
     def _making(self, spec: MachineSpec) -> Iterator[None]:
         if not ID_PATTERN.match(spec.id) or not NAME_PATTERN.match(spec.name):
-            raise BadRequest(
+            raise BadName(
                 f"{spec.id!r} or {spec.name!r} cannot be a VM's id and name; see docs/reference/plugins.md"
             )
         known: list[Record | MachineSpec] = [machine.record for machine in self._machines.values()]

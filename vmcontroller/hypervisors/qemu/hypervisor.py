@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from vmcontroller.errors import BadRequest, HypervisorFailed, HypervisorMissing, NetworkRefused
+from vmcontroller.errors import BadSize, HypervisorFailed, HypervisorMissing, NetworkRefused
 from vmcontroller.hypervisors.common import proc
 from vmcontroller.hypervisors.common.face import Face
 from vmcontroller.hypervisors.common.host import Host
@@ -138,7 +138,7 @@ class QemuHypervisor(Face[QemuMachine]):
 def _check(spec: MachineSpec) -> None:
     memory.check_size(spec.memory_mb)
     if not 1 <= spec.cpus <= _MOST_CPUS:
-        raise BadRequest(f"cpus is {spec.cpus}; it must lie between 1 and {_MOST_CPUS}")
+        raise BadSize(f"cpus is {spec.cpus}; it must lie between 1 and {_MOST_CPUS}")
     if spec.network:
         raise NetworkRefused(
             "the hypervisor 'qemu' gives no network to a VM: through QEMU's user network its programs would reach the"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from vmcontroller.errors import BadRequest
+from vmcontroller.errors import BadSize
 from vmcontroller.hypervisors.common import memory, proc
 
 #: A guest with less does not get through its firmware; with more it is a mistake.
@@ -13,9 +13,9 @@ LEAST_MB, MOST_MB = 16, 1 << 20
 
 
 def check_size(memory_mb: int) -> None:
-    """BadRequest unless a machine can be of this size at all."""
+    """BadSize unless a machine can be of this size at all."""
     if not LEAST_MB <= memory_mb <= MOST_MB:
-        raise BadRequest(f"memoryMB is {memory_mb}; it must lie between {LEAST_MB} and {MOST_MB}")
+        raise BadSize(f"memoryMB is {memory_mb}; it must lie between {LEAST_MB} and {MOST_MB}")
 
 
 def demand(memory_mb: int, others: Iterable[tuple[int, int]]) -> None:
