@@ -296,9 +296,7 @@ class Machines:
     async def take_snapshot(self, vm: str, name: str, description: str) -> None:
         """Take it, note which commands it holds, and raise the session so that it holds a smaller number."""
         if not NAME_PATTERN.match(name):
-            raise BadName(
-                f"takeSnapshot: {name!r} is no name for a snapshot; use 1 to 128 characters without / or \\"
-            )
+            raise BadName(f"takeSnapshot: {name!r} is no name for a snapshot; use 1 to 128 characters without / or \\")
         machine = await self.find(vm)
         await self._turns.snapshot(lambda: self._take_snapshot(machine, name, description))
 

@@ -166,9 +166,7 @@ class Face(Generic[M]):
     @contextmanager
     def _making(self, spec: MachineSpec) -> Iterator[None]:
         if not ID_PATTERN.match(spec.id) or not NAME_PATTERN.match(spec.name):
-            raise BadName(
-                f"{spec.id!r} or {spec.name!r} cannot be a VM's id and name; see docs/reference/plugins.md"
-            )
+            raise BadName(f"{spec.id!r} or {spec.name!r} cannot be a VM's id and name; see docs/reference/plugins.md")
         known: list[Record | MachineSpec] = [machine.record for machine in self._machines.values()]
         if any(spec.id == other.id or spec.name == other.name for other in known + self._in_the_making):
             raise VMExists(f"there is a VM {spec.name!r}, or one with the id {spec.id!r}, already; choose another name")
