@@ -6,22 +6,18 @@ with the power button, or an accident. What others do to the machine is noticed 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-from twisted.internet.defer import DeferredLock
-from twisted.logger import Logger
-
-from vmcontroller.errors import HypervisorFailed, UnknownVM, VMControllerError
-from vmcontroller.hypervisors.common import files, record
+from vmcontroller.errors import HypervisorFailed, UnknownVM
+from vmcontroller.hypervisors.common import record
 from vmcontroller.hypervisors.common.host import Host
+from vmcontroller.hypervisors.common.kept import OFF, ON, KeptMachine
 from vmcontroller.hypervisors.common.verb import verb
 from vmcontroller.machine import GuestAddress, MachineState, Snapshot
 
 RUNNING, PAUSED, STUCK = MachineState.RUNNING, MachineState.PAUSED, MachineState.STUCK
 SAVED, POWERED_OFF, UNKNOWN = MachineState.SAVED, MachineState.POWERED_OFF, MachineState.UNKNOWN
-OFF = (POWERED_OFF, SAVED, MachineState.ABORTED)
-ON = (RUNNING, PAUSED)
 
 
 @dataclass(frozen=True)
@@ -87,27 +83,15 @@ class Reach(Protocol):
         """They are not wanted any more."""
 
 
-class DrivenMachine:
+class DrivenMachine(KeptMachine[record.Home, Record]):
     """A VM that is driven."""
 
-    log = Logger()
-
     def __init__(self, host: Host, home: record.Home, record: Record, drive: Drive, reach: Reach) -> None:
-        self.record = record
-        self.home = home
-        self.lock = DeferredLock()
-        self.meanwhile: MachineState | None = None
-        self.removed = False
-        self._host = host
+        super().__init__(host, home, record)
         self._do = host.in_thread
         self._drive = drive
         self._reach = reach
         self._address: GuestAddress | None = None
-
-    @property
-    def state(self) -> MachineState:
-        """The state that others see."""
-        return self.meanwhile or self.record.state
 
     @property
     def address(self) -> GuestAddress | None:
@@ -122,50 +106,48 @@ class DrivenMachine:
         await self._do(self._drive.start)
         try:
             self._address = await self._reach.open()
-            await self._note(state=RUNNING, button=False)
+            await self.note(state=RUNNING, button=False)
         except BaseException:
             await self._do(self._drive.save if saved else self._drive.stop)
             raise
 
     @verb((*ON, STUCK, UNKNOWN), MachineState.STOPPING)
     async def powerOff(self) -> None:
-        await self._do(self._drive.stop)
-        await self._ended(POWERED_OFF)
+        await self._stop()
 
     @verb((RUNNING,))
     async def shutdown(self) -> None:
-        await self._note(button=True)
+        await self.note(button=True)
         try:
             await self._do(self._drive.press)
         except BaseException:
-            await self._note(button=False)
+            await self.note(button=False)
             raise
 
     @verb((RUNNING,), MachineState.STARTING)
     async def reset(self) -> None:
         await self._do(self._drive.reset)
-        await self._note(button=False)
+        await self.note(button=False)
 
     @verb((RUNNING,))
     async def pause(self) -> None:
         await self._do(self._drive.suspend)
-        await self._note(state=PAUSED)
+        await self.note(state=PAUSED)
 
     @verb((PAUSED,))
     async def resume(self) -> None:
         await self._do(self._drive.resume)
         self._address = await self._reach.open()
-        await self._note(state=RUNNING)
+        await self.note(state=RUNNING)
 
     @verb(ON, MachineState.SAVING)
     async def saveState(self) -> None:
-        await self._do(self._drive.save)
-        await self._ended(SAVED)
+        await self._save()
 
     @verb((SAVED,), MachineState.DISCARDING)
     async def discardState(self) -> None:
         await self._do(self._drive.discard)
-        await self._note(state=POWERED_OFF)
+        await self.note(state=POWERED_OFF)
 
     @verb()
     async def takeSnapshot(self, name: str, description: str) -> None:
@@ -174,7 +156,7 @@ class DrivenMachine:
     @verb(OFF, MachineState.RESTORING)
     async def restoreSnapshot(self, name: str) -> None:
         await self._do(self._drive.restore, name)
-        await self._note(state=await self._do(self._drive.state) or POWERED_OFF)
+        await self.note(state=await self._do(self._drive.state) or POWERED_OFF)
 
     @verb()
     async def deleteSnapshot(self, name: str) -> None:
@@ -189,10 +171,7 @@ class DrivenMachine:
         """Stop it, and remove all that belongs to it."""
         await self._do(self._drive.undefine)
         await self._reach.close()
-        try:
-            await self._do(files.discard, self.home.path, self.record.owner)
-        finally:
-            self.removed = not self.home.path.exists()
+        await self._discard()
 
     # -- when the daemon comes and goes, and in between
 
@@ -212,29 +191,26 @@ class DrivenMachine:
         """Let it run on by itself, or put it away first."""
         try:
             if stop:
-                await self._put_away()
+                await self._put_away(self._save, self._stop)
         finally:
             await self._reach.close()
 
-    async def _put_away(self) -> None:
-        try:
-            if self.record.state in ON:
-                await self._do(self._drive.save)
-                await self._note(state=SAVED)
-        except VMControllerError as error:
-            self.log.warn("{vm} is switched off, it cannot be saved: {error}", vm=self.record.id, error=error)
-        if self.record.state in (*ON, STUCK):
-            await self._do(self._drive.stop)
-            await self._note(state=POWERED_OFF, button=False)
-
     # -- how they do it
+
+    async def _save(self) -> None:
+        await self._do(self._drive.save)
+        await self._ended(SAVED)
+
+    async def _stop(self) -> None:
+        await self._do(self._drive.stop)
+        await self._ended(POWERED_OFF)
 
     async def _look(self) -> None:
         state = await self._found()
         if state in ON and self._address is None:
             self._address = await self._reached()
         if state is not self.record.state:
-            await (self._note(state=state) if state in (*ON, STUCK) else self._ended(state))
+            await (self.note(state=state) if state in (*ON, STUCK) else self._ended(state))
 
     async def _reached(self) -> GuestAddress | None:
         """The address, or None: a machine that is just ending cannot be reached, and the next look tells."""
@@ -258,9 +234,4 @@ class DrivenMachine:
     async def _ended(self, state: MachineState) -> None:
         self._address = None
         await self._reach.close()
-        await self._note(state=state, button=False)
-
-    async def _note(self, **changes: Any) -> None:
-        record = replace(self.record, **changes)
-        await self._do(self.home.save, record)
-        self.record = record
+        await self.note(state=state, button=False)

@@ -9,15 +9,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-from twisted.internet.defer import DeferredLock
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vmcontroller.errors import UnknownVM
-from vmcontroller.hypervisors.common import files, proc, watch
+from vmcontroller.hypervisors.common import proc, watch
 from vmcontroller.hypervisors.common.host import Host
+from vmcontroller.hypervisors.common.kept import OFF, ON, KeptMachine
 from vmcontroller.hypervisors.common.tree import Tree
 from vmcontroller.hypervisors.common.verb import verb
 from vmcontroller.hypervisors.process import snapshots
@@ -26,30 +24,16 @@ from vmcontroller.hypervisors.process.record import Home, Record, Running
 from vmcontroller.machine import GuestAddress, MachineState, Snapshot
 
 RUNNING, PAUSED = MachineState.RUNNING, MachineState.PAUSED
-OFF = (MachineState.POWERED_OFF, MachineState.SAVED, MachineState.ABORTED)
-ON = (RUNNING, PAUSED)
 
 
-class ProcessMachine:
+class ProcessMachine(KeptMachine[Home, Record]):
     """A VM that is a guest agent with all the processes that it started."""
 
-    log = Logger()
-
     def __init__(self, host: Host, launcher: Launcher, home: Home, record: Record) -> None:
-        self.record = record
-        self.home = home
-        self.lock = DeferredLock()
-        self.meanwhile: MachineState | None = None
-        self.removed = False
-        self._host = host
+        super().__init__(host, home, record)
         self._launcher = launcher
         self._tree = Tree({"VMCONTROLLER_OWNER": record.owner, "VMCONTROLLER_ID": record.id})
         self._unwatch: Callable[[], None] = lambda: None
-
-    @property
-    def state(self) -> MachineState:
-        """The state that others see."""
-        return self.meanwhile or self.record.state
 
     @property
     def address(self) -> GuestAddress | None:
@@ -71,7 +55,7 @@ class ProcessMachine:
 
     @verb((RUNNING,))
     async def shutdown(self) -> None:
-        await self._note(button=True)
+        await self.note(button=True)
         agent = self.record.running and watch.process_of(self.record.running)
         if agent:
             proc.send(agent, signal.SIGTERM)
@@ -91,12 +75,12 @@ class ProcessMachine:
 
     @verb(ON, MachineState.SAVING)
     async def saveState(self) -> None:
-        await self._note()  # A disk that is full has to be noticed while there is something to save.
+        await self.note()  # A disk that is full has to be noticed while there is something to save.
         await self._cut_power(MachineState.SAVED)
 
     @verb((MachineState.SAVED,), MachineState.DISCARDING)
     async def discardState(self) -> None:
-        await self._note(state=MachineState.POWERED_OFF)
+        await self.note(state=MachineState.POWERED_OFF)
 
     @verb()
     async def takeSnapshot(self, name: str, description: str) -> None:
@@ -112,7 +96,7 @@ class ProcessMachine:
     @verb(OFF, MachineState.RESTORING)
     async def restoreSnapshot(self, name: str) -> None:
         await self._host.in_thread(snapshots.restore, self.home, name)
-        await self._note(state=MachineState.POWERED_OFF)
+        await self.note(state=MachineState.POWERED_OFF)
 
     @verb()
     async def deleteSnapshot(self, name: str) -> None:
@@ -130,10 +114,7 @@ class ProcessMachine:
     async def remove(self) -> None:
         """Stop it, and remove all that belongs to it."""
         await self._end_programs(MachineState.POWERED_OFF)
-        try:
-            await self._host.in_thread(files.discard, self.home.path, self.record.owner)
-        finally:
-            self.removed = not self.home.path.exists()
+        await self._discard()
 
     # -- when the daemon comes and goes
 
@@ -163,7 +144,7 @@ class ProcessMachine:
     async def _boot(self) -> None:
         try:
             running = await self._launcher.launch(self.home, self._tree.marks)
-            await self._note(state=RUNNING, running=running, button=False)
+            await self.note(state=RUNNING, running=running, button=False)
         except Exception:
             await self._host.in_thread(self._tree.kill)
             raise
@@ -178,7 +159,7 @@ class ProcessMachine:
 
     async def _cut_power(self, state: MachineState) -> None:
         await self._end_programs(state)
-        await self._note()
+        await self.note()
 
     async def _end_programs(self, state: MachineState) -> None:
         running = self.record.running
@@ -191,7 +172,7 @@ class ProcessMachine:
 
     async def _freeze(self, state: MachineState) -> None:
         held = await self._host.in_thread(self._tree.stopped)
-        await self._note(state=state, held=tuple(held))
+        await self.note(state=state, held=tuple(held))
         try:
             await self._host.in_thread(self._tree.freeze)
         except Exception:
@@ -200,12 +181,7 @@ class ProcessMachine:
 
     async def _thaw(self) -> None:
         await self._host.in_thread(self._tree.thaw, self.record.held or ())
-        await self._note(state=RUNNING, held=None)
-
-    async def _note(self, **changes: Any) -> None:
-        record = replace(self.record, **changes)
-        await self._host.in_thread(self.home.save, record)
-        self.record = record
+        await self.note(state=RUNNING, held=None)
 
     def _watch(self, running: Running) -> None:
         self._unwatch = watch.watch(self._host.reactor, running, lambda: self._ended(running))

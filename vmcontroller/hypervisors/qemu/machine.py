@@ -10,12 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import DeferredLock
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from vmcontroller.errors import BadState, DiskFull, HypervisorFailed, UnknownVM, VMControllerError
 from vmcontroller.hypervisors.common import files, watch
+from vmcontroller.hypervisors.common.kept import OFF, ON, KeptMachine
 from vmcontroller.hypervisors.common.relay import LOOPBACK
 from vmcontroller.hypervisors.common.tree import Tree
 from vmcontroller.hypervisors.common.verb import verb
@@ -31,36 +30,22 @@ from vmcontroller.machine import GuestAddress, MachineState, Snapshot
 
 RUNNING, PAUSED, STUCK = MachineState.RUNNING, MachineState.PAUSED, MachineState.STUCK
 SAVED, POWERED_OFF = MachineState.SAVED, MachineState.POWERED_OFF
-OFF = (POWERED_OFF, SAVED, MachineState.ABORTED)
-ON = (RUNNING, PAUSED)
 #: Names the machine's directory in its QEMU's environment, so that each process is known to be its.
 MARK = "VMCONTROLLER_MACHINE"
 #: What QEMU calls the states from which only a power cut leads (RunState, qapi/run-state.json).
 _BROKEN = ("internal-error", "guest-panicked", "shutdown")
 
 
-class QemuMachine:
+class QemuMachine(KeptMachine[Home, Record]):
     """A VM that is a QEMU with a directory of disks and states."""
 
-    log = Logger()
-
     def __init__(self, engine: Engine, images: ImageStore, home: Home, record: Record) -> None:
-        self.record = record
-        self.home = home
-        self.lock = DeferredLock()
-        self.meanwhile: MachineState | None = None
-        self.removed = False
+        super().__init__(engine.host, home, record)
         self._engine = engine
         self._images = images
-        self._host = engine.host
         tree = Tree({MARK: str(home.path.resolve())})
         self.life = Life(engine, home, tree, self._hear, self._ended)
         self.snapshots = Snapshots(engine.host, home, self)
-
-    @property
-    def state(self) -> MachineState:
-        """The state that others see."""
-        return self.meanwhile or self.record.state
 
     @property
     def address(self) -> GuestAddress | None:
@@ -69,12 +54,6 @@ class QemuMachine:
         if running is None or self.record.state is not RUNNING:
             return None
         return GuestAddress(LOOPBACK, running.door_port, running.chirp_port)
-
-    async def note(self, **changes: Any) -> None:
-        """Change the record; it is on the disk then."""
-        record = replace(self.record, **changes)
-        await self._host.in_thread(self.home.save, record)
-        self.record = record
 
     # -- verbs
 
@@ -157,10 +136,7 @@ class QemuMachine:
         """Stop it, and remove all that belongs to it."""
         await self.life.end(self.record, self.record.running)
         self.record = replace(self.record, state=POWERED_OFF, running=None)
-        try:
-            await self._host.in_thread(files.discard, self.home.path, self.record.owner)
-        finally:
-            self.removed = not self.home.path.exists()
+        await self._discard()
 
     # -- what only some can do
 
@@ -214,18 +190,9 @@ class QemuMachine:
         """Let it run on by itself, or put it away first."""
         try:
             if stop and self.record.running:
-                await self._put_away()
+                await self._put_away(self._save, lambda: self._end(POWERED_OFF))
         finally:
             self.life.let_go()
-
-    async def _put_away(self) -> None:
-        try:
-            if self.record.state in ON:
-                await self._save()
-        except VMControllerError as error:
-            self.log.warn("{vm} is switched off, it cannot be saved: {error}", vm=self.record.id, error=error)
-        if self.record.running:
-            await self._end(POWERED_OFF)
 
     # -- how they do it
 

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.error import CannotListenError
-from twisted.logger import Logger
 
-from vmcontroller.errors import BadRequest, HypervisorFailed, VMControllerError
+from vmcontroller.errors import BadRequest, HypervisorFailed
 from vmcontroller.hypervisors.common import files
 from vmcontroller.hypervisors.common.host import Host
+from vmcontroller.hypervisors.common.kept import OFF, ON, KeptMachine
 from vmcontroller.hypervisors.common.verb import verb
 from vmcontroller.hypervisors.virtualbox import jobs, snapshots, tunnel
 from vmcontroller.hypervisors.virtualbox.com import Com
@@ -22,8 +22,6 @@ from vmcontroller.machine import GuestAddress, MachineState, Snapshot
 
 R = TypeVar("R")
 RUNNING, PAUSED, STUCK = MachineState.RUNNING, MachineState.PAUSED, MachineState.STUCK
-OFF = (MachineState.POWERED_OFF, MachineState.SAVED, MachineState.ABORTED)
-ON = (RUNNING, PAUSED)
 
 
 class Turn(DeferredLock):
@@ -37,26 +35,15 @@ class Turn(DeferredLock):
         return super().run(lambda: self._look().addCallback(lambda _: f(*args, **kwargs)))
 
 
-class VirtualBoxMachine:
+class VirtualBoxMachine(KeptMachine[Home, Record]):
     """A VM of VirtualBox, known to it by ``record.uuid``."""
 
-    log = Logger()
-
     def __init__(self, host: Host, com: Com, home: Home, record: Record, reach: Reach) -> None:
-        self.record = record
-        self.home = home
-        self.lock: DeferredLock = Turn(lambda: Deferred.fromCoroutine(self.look()))
-        self.meanwhile: MachineState | None = None
-        self.removed = False
+        super().__init__(host, home, record)
+        self.lock = Turn(lambda: Deferred.fromCoroutine(self.look()))
         self.address: GuestAddress | None = None
-        self._host = host
         self._com = com
         self._reach = reach
-
-    @property
-    def state(self) -> MachineState:
-        """The state that others see, as of the last look."""
-        return self.meanwhile or self.record.state
 
     async def look(self) -> None:
         """See what VirtualBox says of it."""
@@ -107,27 +94,26 @@ class VirtualBoxMachine:
 
     @verb(OFF, MachineState.STARTING)
     async def start(self) -> None:
-        await self._note(on=True)
+        await self.note(on=True)
         try:
             await self._do(jobs.start, self._reach.lay())
         except Exception:
             await self._reach.close()
-            await self._note(on=False)
+            await self.note(on=False)
             raise
 
     @verb((*ON, STUCK, MachineState.UNKNOWN), MachineState.STOPPING)
     async def powerOff(self) -> None:
-        await self._note(on=False)
-        await self._do(jobs.power_off)
+        await self._stop()
 
     @verb((RUNNING,))
     async def shutdown(self) -> None:
-        await self._note(on=False)
+        await self.note(on=False)
         await self._do(jobs.press_button)
 
     @verb((RUNNING,))
     async def reset(self) -> None:
-        await self._note(on=True)
+        await self.note(on=True)
         await self._do_unguarded(jobs.reset)
 
     @verb((RUNNING,))
@@ -144,7 +130,7 @@ class VirtualBoxMachine:
 
     @verb((MachineState.SAVED,), MachineState.DISCARDING)
     async def discardState(self) -> None:
-        await self._note(on=False)
+        await self.note(on=False)
         await self._do(jobs.discard)
 
     @verb()
@@ -155,7 +141,7 @@ class VirtualBoxMachine:
     @verb(OFF, MachineState.RESTORING)
     async def restoreSnapshot(self, name: str) -> None:
         await self._do(snapshots.restore, name)
-        await self._note(on=False)
+        await self.note(on=False)
 
     @verb()
     async def deleteSnapshot(self, name: str) -> None:
@@ -214,21 +200,15 @@ class VirtualBoxMachine:
         """Let it run on by itself, or put it away first."""
         try:
             if stop:
-                await self._put_away()
+                await self._put_away(lambda: self._do(jobs.save), self._stop)
         finally:
             await self._reach.close()
 
-    async def _put_away(self) -> None:
-        try:
-            if self.record.state in ON:
-                await self._do(jobs.save)
-        except VMControllerError as error:
-            self.log.warn("{vm} is switched off, it cannot be saved: {error}", vm=self.record.id, error=error)
-        if self.record.state in (*ON, STUCK):
-            await self._note(on=False)
-            await self._do(jobs.power_off)
-
     # -- how they do it
+
+    async def _stop(self) -> None:
+        await self.note(on=False)
+        await self._do(jobs.power_off)
 
     async def _do(self, job: Callable[..., Any], *args: Any) -> None:
         """Have it done, and see what became of it, also when it failed."""
@@ -244,8 +224,3 @@ class VirtualBoxMachine:
             await self._do(job, *args)
         finally:
             await self._guard()
-
-    async def _note(self, **changes: Any) -> None:
-        record = replace(self.record, **changes)
-        await self._host.in_thread(self.home.save, record)
-        self.record = record
