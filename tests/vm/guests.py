@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from typing import Any
 
@@ -38,6 +40,27 @@ def counting(home: House, vm: str, rounds: int) -> str:
 def out(home: House, script: str, vm: str = "guest") -> str:
     """What a line of shell says, without the last end of line."""
     return str(home.shell(vm, script)["out"]).strip()
+
+
+def there_and_back(home: House, megabytes: int) -> None:
+    """Files of so many MiB go into the guest and come back, octet by octet; how fast is printed."""
+    source, back = home.state / "source", home.state / "back"
+    block = os.urandom(1 << 20)
+    with source.open("wb") as file:
+        for number in range(megabytes):
+            file.write(number.to_bytes(4, "big") + block[4:])
+    moved = {}
+    for name, arguments in (
+        ("put", ("cpFileToVM", "guest", str(source), "big")),
+        ("get", ("cpFileFromVM", "guest", "big", str(back))),
+    ):
+        begun = time.monotonic()
+        assert home.call(*arguments)[2] == 0
+        moved[name] = megabytes / (time.monotonic() - begun)
+    print(f"MiB/s: {moved}")
+    with source.open("rb") as one, back.open("rb") as other:
+        assert hashlib.file_digest(one, "sha256").digest() == hashlib.file_digest(other, "sha256").digest()
+    out(home, "rm big")
 
 
 def clock_is_right(home: House, vm: str = "guest") -> bool:

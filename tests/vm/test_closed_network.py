@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -12,11 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.loopback.house import House, house
-from tests.vm.guests import awaited, counting, make, out
+from tests.vm.guests import awaited, counting, make, out, there_and_back
 from tests.vm.tunnelled import PORTS
 
-MIB = 1 << 20
-SIZE = 64 * MIB
 ENTRY_POINT = "[vmcontroller.hypervisors]\ntunnelled = tests.vm.tunnelled:create\n"
 ROOT = Path(__file__).parents[2]
 ROUTES = (
@@ -91,19 +87,7 @@ def test_address(home: House) -> None:
 
 def test_files(home: House) -> None:
     """64 MiB go into the guest and come back, octet by octet."""
-    source, back = home.state / "source", home.state / "back"
-    source.write_bytes(os.urandom(SIZE))
-    moved = {}
-    for name, arguments in (
-        ("put", ("cpFileToVM", "guest", str(source), "big")),
-        ("get", ("cpFileFromVM", "guest", "big", str(back))),
-    ):
-        begun = time.monotonic()
-        assert home.call(*arguments)[2] == 0
-        moved[name] = SIZE / MIB / (time.monotonic() - begun)
-    print(f"MiB/s: {moved}")
-    assert hashlib.sha256(source.read_bytes()).digest() == hashlib.sha256(back.read_bytes()).digest()
-    out(home, "rm big")
+    there_and_back(home, 64)
 
 
 def test_isolation(home: House) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -12,9 +11,8 @@ import time
 import psutil
 
 from tests.loopback.house import House, wait_for
-from tests.vm.guests import awaited, clock_is_right, counting, out, qemu
+from tests.vm.guests import awaited, clock_is_right, counting, out, qemu, there_and_back
 
-MIB = 1 << 20
 #: Tries to reach what is around the guest, and says what answers.
 INTRUDER = """
 import socket
@@ -39,23 +37,7 @@ def test_command(home: House) -> None:
 
 def test_files(home: House) -> None:
     """256 MiB go into the guest and come back, octet by octet."""
-    source, back = home.state / "source", home.state / "back"
-    block = os.urandom(MIB)
-    with source.open("wb") as file:
-        for number in range(256):
-            file.write(number.to_bytes(4, "big") + block[4:])
-    moved = {}
-    for name, arguments in (
-        ("put", ("cpFileToVM", "guest", str(source), "big")),
-        ("get", ("cpFileFromVM", "guest", "big", str(back))),
-    ):
-        begun = time.monotonic()
-        assert home.call(*arguments)[2] == 0
-        moved[name] = 256 / (time.monotonic() - begun)
-    print(f"MiB/s: {moved}")
-    with source.open("rb") as one, back.open("rb") as other:
-        assert hashlib.file_digest(one, "sha256").digest() == hashlib.file_digest(other, "sha256").digest()
-    out(home, "rm big")
+    there_and_back(home, 256)
 
 
 def test_isolation(home: House) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.table import Row
 from tests.bench.vm.emulator import Qemu, ours, started
-from tests.bench.vm.place import VM, Place, qemu
+from tests.bench.vm.place import PATIENCE, VM, Place, qemu
 
 ROUNDS = 5
 MOST, MOST_TO_COMMAND = 1.2, 2.0
@@ -76,7 +76,7 @@ class _Raw:
                 _await(lambda: machine.talk.execute("query-status")["status"] != "inmigrate")
                 machine.talk.execute("cont")
                 back = time.perf_counter() - begun
-                time.sleep(1)
+                time.sleep(1)  # It has lived for a moment, and touched its memory, before it is saved again.
                 self._turns += 1
                 target = self._folder / f"raw-{self._turns}"
                 saved = _timed(lambda: self._save(machine, target, durable))
@@ -97,5 +97,7 @@ class _Raw:
 
 
 def _await(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
     while not condition():
+        assert time.monotonic() < deadline, "QEMU does not get on"
         time.sleep(0.002)
